@@ -1,0 +1,42 @@
+package activities
+
+import (
+	"time"
+
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// Activities holds what all activities share. Workflows name activities by the methods of a nil *Activities.
+type Activities struct {
+	Directory Directory
+}
+
+// ClusterInput names a cluster.
+type ClusterInput struct {
+	Cluster string          `json:"cluster"`
+	Version upgrade.Version `json:"version"`
+}
+
+// NodeInput names a node, its machine, and what is wanted of it.
+type NodeInput struct {
+	Cluster  string           `json:"cluster"`
+	Node     string           `json:"node"`
+	Address  string           `json:"address"`
+	Role     upgrade.Role     `json:"role"`
+	Version  upgrade.Version  `json:"version"`
+	Settings upgrade.Settings `json:"settings"`
+	// Owner is the id of the upgrade: it is recorded on what pawl cordons and names the backup.
+	Owner string `json:"owner"`
+	// KubeletStarted is when the new kubelet was started, by the node's own clock; zero when it was not restarted.
+	KubeletStarted time.Time `json:"kubeletStarted,omitzero"`
+}
+
+// Outcome is what a step tells the workflow.
+type Outcome struct {
+	// Worked is how long the successful attempt took on the worker.
+	Worked upgrade.Duration `json:"worked"`
+	// KubeletStarted is when the kubelet was started, by the node's own clock (RestartKubelet only).
+	KubeletStarted time.Time `json:"kubeletStarted,omitzero"`
+	// Note is one line worth keeping: the folder of a backup.
+	Note string `json:"note,omitempty"`
+}

@@ -1,0 +1,39 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"github.com/pawl-dev/pawl/internal/fault"
+)
+
+// lookAgain is the pause between two looks at a condition.
+const lookAgain = 500 * time.Millisecond
+
+// await looks until condition holds. It gives up when timeout has passed since the activity was first scheduled, with
+// the last reason, so that a killed and repeated attempt does not start the time anew. A refusal ends it at once.
+func await(ctx context.Context, timeout time.Duration, op, target string, condition func(context.Context) error) error {
+	deadline := activity.GetInfo(ctx).ScheduledTime.Add(timeout)
+	for {
+		err := condition(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if fault.Is(err, fault.InvalidInput) {
+			return err
+		}
+		report(ctx, err.Error())
+		if time.Now().After(deadline) {
+			return fault.Wrap(fault.VerificationFailed, op, target, err, "put it right, then retry")
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(lookAgain):
+		}
+	}
+}

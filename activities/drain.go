@@ -1,0 +1,71 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// evictAgain is how long a drain waits for something to change before it tries the blocked pods again. Deletions and
+// budget changes end the wait at once; the time only bounds what a missed event can cost.
+const evictAgain = 5 * time.Second
+
+// DrainNode cordons the node and evicts its pods, pass by pass, until none is left that has to go. Budgets are
+// respected for ever: when the drain's time is over, a person is asked.
+func (a *Activities) DrainNode(ctx context.Context, in NodeInput) (Outcome, error) {
+	api, err := a.Directory.API(in.Cluster)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := api.Cordon(ctx, in.Node, in.Owner); err != nil {
+		return Outcome{}, err
+	}
+	deadline := activity.GetInfo(ctx).ScheduledTime.Add(in.Settings.Drain.Timeout.Std())
+	for {
+		pass, err := api.Evict(ctx, in.Node)
+		if err != nil {
+			return Outcome{}, err
+		}
+		report(ctx, pass)
+		if pass.Done() {
+			return Outcome{}, nil
+		}
+		if time.Now().After(deadline) {
+			return Outcome{}, drainBlocked(in, pass)
+		}
+		if err := api.AwaitEviction(ctx, in.Node, evictAgain); err != nil {
+			return Outcome{}, err
+		}
+	}
+}
+
+func drainBlocked(in NodeInput, pass upgrade.DrainPass) error {
+	var left []string
+	for _, b := range pass.Blocked {
+		left = append(left, b.Pod+" "+b.Reason)
+	}
+	if pass.Terminating > 0 {
+		left = append(left, fmt.Sprintf("%d pods are still terminating", pass.Terminating))
+	}
+	if pass.Evicted > 0 {
+		left = append(left, fmt.Sprintf("%d pods were evicted only now", pass.Evicted))
+	}
+	return fault.New(fault.DrainBlocked, "drain", in.Node,
+		fmt.Sprintf("not empty after %s: %s", in.Settings.Drain.Timeout, strings.Join(left, ", ")),
+		"make room for the pods or relax the budget, then retry")
+}
+
+// UncordonNode makes the node schedulable again, if it was pawl that cordoned it.
+func (a *Activities) UncordonNode(ctx context.Context, in NodeInput) (Outcome, error) {
+	api, err := a.Directory.API(in.Cluster)
+	if err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{}, api.Uncordon(ctx, in.Node, in.Owner)
+}

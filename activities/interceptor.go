@@ -1,0 +1,120 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// heartbeatEvery keeps well under the heartbeat time-out that workflows set, so that a killed worker is noticed quickly
+// and a living one never is.
+const heartbeatEvery = 2 * time.Second
+
+// NewInterceptor gives every activity what all of them need: a heartbeat while it runs, the time it took, and errors
+// translated for Temporal. It is the only place that decides what is tried again.
+func NewInterceptor() interceptor.WorkerInterceptor { return &workerInterceptor{} }
+
+type workerInterceptor struct {
+	interceptor.WorkerInterceptorBase
+}
+
+func (*workerInterceptor) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	i := &activityInterceptor{}
+	i.Next = next
+	return i
+}
+
+type activityInterceptor struct {
+	interceptor.ActivityInboundInterceptorBase
+}
+
+func (i *activityInterceptor) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	b := &beat{}
+	ctx = context.WithValue(ctx, beatKey{}, b)
+	beating, stop := context.WithCancel(ctx)
+	defer stop()
+	go b.run(beating)
+
+	began := time.Now()
+	result, err := i.Next.ExecuteActivity(ctx, in)
+	if outcome, ok := result.(Outcome); ok {
+		outcome.Worked = upgrade.Duration(time.Since(began).Round(time.Millisecond))
+		result = outcome
+	}
+	return result, translate(ctx, err)
+}
+
+// beat is an activity's heartbeat with what it last had to say.
+type beat struct {
+	mu      sync.Mutex
+	details []any
+}
+
+type beatKey struct{}
+
+// report tells Temporal, with the next heartbeat, what the activity is doing. It is a hint for people: heartbeats are
+// throttled and may be lost.
+func report(ctx context.Context, details any) {
+	if b, ok := ctx.Value(beatKey{}).(*beat); ok {
+		b.mu.Lock()
+		b.details = []any{details}
+		b.mu.Unlock()
+	}
+}
+
+func (b *beat) run(ctx context.Context) {
+	tick := time.NewTicker(heartbeatEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			b.mu.Lock()
+			details := b.details
+			b.mu.Unlock()
+			activity.RecordHeartbeat(ctx, details...)
+		}
+	}
+}
+
+// attemptsWhenRefused is how often a command or request that said no is tried in all. Few, because the answer rarely
+// changes; more than one, because an API server that has just started refuses for a moment what it will then allow.
+const attemptsWhenRefused = 4
+
+// translate turns a fault into what Temporal is to do: stop, or try again. The kind becomes the error's type.
+func translate(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(ctx.Err(), context.Canceled) && !stopping(ctx) {
+		return ctx.Err()
+	}
+	kind := fault.KindOf(err)
+	final := false
+	switch kind {
+	case fault.InvalidInput, fault.NotFound, fault.SkewViolation, fault.PreflightFailed, fault.VerificationFailed, fault.DrainBlocked:
+		final = true
+	case fault.CommandFailed, fault.Unauthorized, fault.Unexpected:
+		final = activity.GetInfo(ctx).Attempt >= attemptsWhenRefused
+	}
+	return temporal.NewApplicationErrorWithOptions(err.Error(), string(kind), temporal.ApplicationErrorOptions{NonRetryable: final})
+}
+
+// stopping reports whether the worker is shutting down: another will take the activity over.
+func stopping(ctx context.Context) bool {
+	select {
+	case <-activity.GetWorkerStopChannel(ctx):
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,49 @@
+package activities
+
+import (
+	"context"
+	"time"
+)
+
+// RestartKubelet makes the installed kubelet the running one.
+func (a *Activities) RestartKubelet(ctx context.Context, in NodeInput) (Outcome, error) {
+	host, err := a.Directory.Host(in.Cluster, in.Node, in.Address)
+	if err != nil {
+		return Outcome{}, err
+	}
+	started, err := host.RestartKubelet(ctx, in.Version)
+	return Outcome{KubeletStarted: started}, err
+}
+
+// nodeSettles is how long a node may take to be what it must be after its kubelet's restart: a control plane node pulls
+// no images then, but its API server uses 30 s of grace and etcd may have to catch up.
+const nodeSettles = 10 * time.Minute
+
+// VerifyNode waits until the node is what it must be before it takes pods again and before the next node is touched:
+// kubelet healthy and at the version, DaemonSet pods Ready and, on a control plane, static pods truly restarted and
+// every API server and etcd member healthy. "Ready at the new version" alone is not enough there: the static pods
+// restart some seconds after the kubelet, while the node still reads Ready.
+func (a *Activities) VerifyNode(ctx context.Context, in NodeInput) (Outcome, error) {
+	api, err := a.Directory.API(in.Cluster)
+	if err != nil {
+		return Outcome{}, err
+	}
+	host, err := a.Directory.Host(in.Cluster, in.Node, in.Address)
+	if err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{}, await(ctx, nodeSettles, "verify", in.Node, func(ctx context.Context) error {
+		if err := host.KubeletHealthy(ctx); err != nil {
+			return err
+		}
+		if in.Role.IsControlPlane() {
+			if err := api.ControlPlaneSettled(ctx, in.Node, in.Version); err != nil {
+				return err
+			}
+			if err := api.ControlPlaneHealth(ctx); err != nil {
+				return err
+			}
+		}
+		return api.NodeReady(ctx, in.Node, in.Version, in.KubeletStarted)
+	})
+}

@@ -1,0 +1,91 @@
+package activities
+
+import (
+	"context"
+	"time"
+
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// The interfaces below are what activities need of the world. Adapters implement them (internal/kube, internal/host);
+// worker/ is the only place where the two meet. Every method classifies its own errors as fault.Error, may be called
+// again after any interruption, and returns when ctx ends.
+
+// Directory opens the clusters that this worker knows. Connections are shared and kept between calls.
+type Directory interface {
+	// Settings are the parts of the cluster's definition that shape a plan. fault.NotFound names an unknown cluster
+	// and lists the known ones; fault.InvalidInput says what is wrong in the definition.
+	Settings(cluster string) (upgrade.Settings, error)
+	// API opens the cluster's Kubernetes API.
+	API(cluster string) (API, error)
+	// Host opens the machine behind a node. address is the node's InternalIP; the definition may override it.
+	Host(cluster, node, address string) (Host, error)
+}
+
+// API is a cluster's Kubernetes API.
+type API interface {
+	// Observe looks at the whole cluster: nodes, static pods, health of every API server and etcd member, budgets.
+	// The nodes' Host parts are left empty.
+	Observe(ctx context.Context) (upgrade.Cluster, error)
+	// ControlPlaneHealth returns nil when every API server answers /readyz on its own address, every etcd member is
+	// healthy, and the leases of controller-manager and scheduler are being renewed; else what is not.
+	ControlPlaneHealth(ctx context.Context) error
+	// ControlPlaneSettled returns nil when the node's static pods are those of its manifests at version v, running
+	// and Ready under the kubelet that runs now; else what is not yet so.
+	ControlPlaneSettled(ctx context.Context, node string, v upgrade.Version) error
+	// NodeReady returns nil when the node is Ready by a heartbeat newer than since, its kubelet reports v, and every
+	// DaemonSet pod that belongs on it is Ready; else what is not yet so.
+	NodeReady(ctx context.Context, node string, v upgrade.Version, since time.Time) error
+	// AddonsReady returns nil when kube-proxy and CoreDNS are rolled out, kube-proxy at v, and every pod of
+	// kube-system is Ready; else what is not yet so.
+	AddonsReady(ctx context.Context, v upgrade.Version) error
+	// ConfiguredVersion is the version that the cluster is configured for (kubeadm: ClusterConfiguration).
+	ConfiguredVersion(ctx context.Context) (upgrade.Version, error)
+	// Cordon makes the node unschedulable and records that owner did it. A node cordoned by somebody else is left as
+	// it is.
+	Cordon(ctx context.Context, node, owner string) error
+	// Uncordon makes the node schedulable again if owner cordoned it, and does nothing otherwise.
+	Uncordon(ctx context.Context, node, owner string) error
+	// Evict makes one pass over the node's pods: evicts those that may go and says which are left.
+	Evict(ctx context.Context, node string) (upgrade.DrainPass, error)
+	// AwaitEviction returns when a pod leaves the node, when a budget changes, or when ctx ends or wait is over.
+	AwaitEviction(ctx context.Context, node string, wait time.Duration) error
+	// SnapshotEtcd makes the node's etcd member write a snapshot to file (a path inside etcd's data directory on the
+	// node) and verifies it.
+	SnapshotEtcd(ctx context.Context, node, file string) (upgrade.Snapshot, error)
+	// ClusterConfiguration returns kubeadm's ConfigMaps as YAML, by name, for the backup.
+	ClusterConfiguration(ctx context.Context) (map[string]string, error)
+}
+
+// Host is a node's machine: its packages, its kubeadm and its kubelet.
+type Host interface {
+	// Observe looks at the machine without changing it: what is installed, what the repository of v's minor offers,
+	// how much room there is. With a zero v the repository is not asked.
+	Observe(ctx context.Context, repository string, v upgrade.Version) (upgrade.Host, error)
+	// Download fetches the packages of version v into the package manager's cache, and installs nothing.
+	Download(ctx context.Context, repository string, v upgrade.Version) error
+	// Install brings the named packages to version v: repairs an interrupted run of the package manager, switches the
+	// repository to v's minor, and puts holds back as they were. Nothing is done when all are at v already.
+	Install(ctx context.Context, repository string, v upgrade.Version, packages ...string) error
+	// PullImages pulls the control plane images of v with the installed kubeadm.
+	PullImages(ctx context.Context, v upgrade.Version) error
+	// KubeadmUpgradeApply runs `kubeadm upgrade apply` for v, or waits for the one that runs already, and returns its
+	// outcome. A missing static pod manifest, left by a run that was cut off, is restored first.
+	KubeadmUpgradeApply(ctx context.Context, v upgrade.Version, ignorePreflightErrors []string) error
+	// KubeadmUpgradeNode is the same for `kubeadm upgrade node`.
+	KubeadmUpgradeNode(ctx context.Context, v upgrade.Version, controlPlane bool, ignorePreflightErrors []string) error
+	// StaticPodVersions reads the versions of the control plane components from the manifests on disk.
+	StaticPodVersions(ctx context.Context) (map[string]upgrade.Version, error)
+	// RestartKubelet restarts the kubelet if the running one is not the installed one, and returns when it was started
+	// (by the machine's own clock).
+	RestartKubelet(ctx context.Context, v upgrade.Version) (time.Time, error)
+	// KubeletHealthy returns nil when the kubelet's unit is active and answers healthz; else what is not so.
+	KubeletHealthy(ctx context.Context) error
+	// BackUp copies the node's Kubernetes configuration (PKI, kubeconfigs, manifests, kubelet configuration, package
+	// versions) and the given texts into the backup folder named id, mode 600, and verifies the copy. It returns the
+	// folder. Nothing is done when that backup is complete already.
+	BackUp(ctx context.Context, id string, texts map[string]string) (string, error)
+	// KeepSnapshot moves an etcd snapshot from file into the backup folder named id, mode 600, and verifies that it
+	// has the size that etcd gave.
+	KeepSnapshot(ctx context.Context, id, file string, s upgrade.Snapshot) error
+}

@@ -1,0 +1,203 @@
+// Package config reads cluster definitions: one YAML file for each cluster, on the worker's side.
+//
+// Rule: a definition is checked whole when it is read. What is wrong is said in one line that names the file, the
+// field, what was wanted and the remedy. Keys and kubeconfigs are named by file and are not read here.
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// Cluster is one cluster's definition. docs/reference.md describes every field.
+type Cluster struct {
+	Name       string   `json:"name"`
+	Provider   string   `json:"provider"`
+	Kubeconfig string   `json:"kubeconfig"`
+	SSH        SSH      `json:"ssh"`
+	Packages   Packages `json:"packages"`
+	Kubeadm    Kubeadm  `json:"kubeadm"`
+	Workers    Workers  `json:"workers"`
+	Drain      Drain    `json:"drain"`
+}
+
+// SSH says how the machines are reached.
+type SSH struct {
+	User           string          `json:"user"`
+	Port           int             `json:"port"`
+	KeyFile        string          `json:"keyFile"` // empty: the SSH agent
+	KnownHostsFile string          `json:"knownHostsFile"`
+	Hosts          map[string]Host `json:"hosts"` // by node name
+}
+
+// Host overrides how one machine is reached.
+type Host struct {
+	Address string `json:"address"` // in place of the node's InternalIP
+	Port    int    `json:"port"`
+	User    string `json:"user"`
+}
+
+// Packages says where Kubernetes packages come from.
+type Packages struct {
+	// Repository is the folder above those of the minors: <repository>/v1.37/deb/.
+	Repository string `json:"repository"`
+}
+
+// Kubeadm are settings that every run of kubeadm gets.
+type Kubeadm struct {
+	IgnorePreflightErrors []string `json:"ignorePreflightErrors"`
+}
+
+// Workers says how the workers are upgraded.
+type Workers struct {
+	Strategy       string `json:"strategy"`
+	MaxUnavailable int    `json:"maxUnavailable"`
+}
+
+// Drain says how pods are moved off nodes.
+type Drain struct {
+	Timeout upgrade.Duration `json:"timeout"`
+}
+
+const (
+	ProviderKubeadm = "kubeadm"
+	StrategyRolling = "rolling"
+
+	// defaultRepository is the community's own. Source: https://kubernetes.io/blog/2023/08/15/pkgs-k8s-io-introduction/
+	defaultRepository   = "https://pkgs.k8s.io/core:/stable:"
+	defaultDrainTimeout = 30 * time.Minute
+)
+
+// clusterName is a DNS label, so that a name can stand in workflow ids and file names alike.
+var clusterName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
+
+const extension = ".yaml"
+
+// Load reads the definition of a cluster from dir/<name>.yaml.
+func Load(dir, name string) (*Cluster, error) {
+	if !clusterName.MatchString(name) {
+		return nil, fault.New(fault.InvalidInput, "find cluster", name, fmt.Sprintf("%q is not a cluster name; wanted lower case letters, digits and dashes", name), "")
+	}
+	file := filepath.Join(dir, name+extension)
+	text, err := os.ReadFile(file)
+	if os.IsNotExist(err) {
+		return nil, fault.New(fault.NotFound, "find cluster", name, fmt.Sprintf("the worker has no %s (it knows: %s)", file, known(dir)), "check the name, or add the file")
+	}
+	if err != nil {
+		return nil, fault.Wrap(fault.InvalidInput, "read", file, err, "")
+	}
+	c, err := parse(text)
+	if err == nil {
+		err = c.complete(name, dir)
+	}
+	if err != nil {
+		return nil, fault.Wrap(fault.InvalidInput, "read", file, err, "docs/reference.md describes every field")
+	}
+	return c, nil
+}
+
+// bareRepository finds a repository that is written without quotes and ends in a colon, as the community's own does
+// (https://pkgs.k8s.io/core:/stable:). YAML reads a colon at the end of a word as the start of a mapping, so the line
+// would be refused, though everybody can see what it means.
+var bareRepository = regexp.MustCompile(`(?m)(\brepository:[ \t]+)([^\s"'{},]+:)([ \t,}]|\r?$)`)
+
+// parse reads a definition. A field that is not known is an error: a misspelt setting must not be ignored silently.
+func parse(text []byte) (*Cluster, error) {
+	var c Cluster
+	text = bareRepository.ReplaceAll(text, []byte(`${1}"${2}"${3}`))
+	if err := yaml.UnmarshalStrict(text, &c); err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// complete fills in defaults, makes paths absolute and checks the whole.
+func (c *Cluster) complete(name, dir string) error {
+	orString(&c.Name, name)
+	orString(&c.Provider, ProviderKubeadm)
+	orString(&c.SSH.User, "root")
+	orString(&c.Packages.Repository, defaultRepository)
+	orString(&c.Workers.Strategy, StrategyRolling)
+	if c.Workers.MaxUnavailable == 0 {
+		c.Workers.MaxUnavailable = 1
+	}
+	if c.Drain.Timeout == 0 {
+		c.Drain.Timeout = upgrade.Duration(defaultDrainTimeout)
+	}
+	for _, path := range []*string{&c.Kubeconfig, &c.SSH.KeyFile, &c.SSH.KnownHostsFile} {
+		if *path != "" && !filepath.IsAbs(*path) {
+			*path = filepath.Join(dir, *path)
+		}
+	}
+	c.Packages.Repository = strings.TrimRight(c.Packages.Repository, "/")
+
+	switch {
+	case c.Name != name:
+		return fmt.Errorf("name: is %q, wanted %q like the file", c.Name, name)
+	case c.Provider != ProviderKubeadm:
+		return fmt.Errorf("provider: is %q, wanted %s", c.Provider, ProviderKubeadm)
+	case c.Kubeconfig == "":
+		return fmt.Errorf("kubeconfig: is missing, wanted the path of a file")
+	case c.SSH.KnownHostsFile == "":
+		return fmt.Errorf("ssh.knownHostsFile: is missing, wanted the path of a file; host keys are always checked")
+	case c.Workers.Strategy != StrategyRolling:
+		return fmt.Errorf("workers.strategy: is %q, wanted %s", c.Workers.Strategy, StrategyRolling)
+	case c.Workers.MaxUnavailable < 1:
+		return fmt.Errorf("workers.maxUnavailable: is %d, wanted at least 1", c.Workers.MaxUnavailable)
+	case c.Drain.Timeout < 0:
+		return fmt.Errorf("drain.timeout: is %s, wanted a positive duration", c.Drain.Timeout)
+	case !strings.Contains(c.Packages.Repository, "://"):
+		return fmt.Errorf("packages.repository: is %q, wanted a URL like %s", c.Packages.Repository, defaultRepository)
+	}
+	return nil
+}
+
+func orString(field *string, value string) {
+	if *field == "" {
+		*field = value
+	}
+}
+
+// Settings are the parts that shape a plan.
+func (c *Cluster) Settings() upgrade.Settings {
+	return upgrade.Settings{
+		Repository:            c.Packages.Repository,
+		IgnorePreflightErrors: c.Kubeadm.IgnorePreflightErrors,
+		MaxUnavailable:        c.Workers.MaxUnavailable,
+		Drain:                 upgrade.Drain{Timeout: c.Drain.Timeout},
+	}
+}
+
+// Names lists the clusters that dir defines, in order.
+func Names(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fault.Wrap(fault.InvalidInput, "read clusters", dir, err, "name the folder of cluster definitions with --clusters")
+	}
+	var names []string
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), extension); ok && !e.IsDir() && clusterName.MatchString(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+func known(dir string) string {
+	names, err := Names(dir)
+	if err != nil || len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}

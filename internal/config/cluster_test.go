@@ -1,0 +1,115 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pawl-dev/pawl/internal/fault"
+)
+
+const definition = `name: lab
+provider: kubeadm
+kubeconfig: ./admin.conf          # paths relative to this file
+ssh:
+  user: root
+  keyFile: ./id_ed25519
+  knownHostsFile: /etc/ssh/known_hosts
+  hosts: {w1: {address: 10.77.0.21}}
+packages:
+  repository: http://10.77.0.1/core:/stable:   # the mirror
+kubeadm: {ignorePreflightErrors: [SystemVerification]}
+workers: {strategy: rolling, maxUnavailable: 2}
+drain: {timeout: 10m}
+`
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, name+".yaml"), []byte(text), 0o600))
+	return dir
+}
+
+func TestLoad(t *testing.T) {
+	dir := write(t, "lab", definition)
+	c, err := Load(dir, "lab")
+	require.NoError(t, err)
+	require.Equal(t, filepath.Join(dir, "admin.conf"), c.Kubeconfig)
+	require.Equal(t, "/etc/ssh/known_hosts", c.SSH.KnownHostsFile)
+	require.Equal(t, "10.77.0.21", c.SSH.Hosts["w1"].Address)
+	s := c.Settings()
+	require.Equal(t, "http://10.77.0.1/core:/stable:", s.Repository)
+	require.Equal(t, []string{"SystemVerification"}, s.IgnorePreflightErrors)
+	require.Equal(t, 2, s.MaxUnavailable)
+	require.Equal(t, 10*time.Minute, s.Drain.Timeout.Std())
+}
+
+func TestLoadFillsInDefaults(t *testing.T) {
+	c, err := Load(write(t, "a", "kubeconfig: k\nssh: {knownHostsFile: h}"), "a")
+	require.NoError(t, err)
+	require.Equal(t, "a", c.Name)
+	require.Equal(t, "root", c.SSH.User)
+	require.Equal(t, defaultRepository, c.Packages.Repository)
+	require.Equal(t, 1, c.Workers.MaxUnavailable)
+	require.Equal(t, defaultDrainTimeout, c.Drain.Timeout.Std())
+}
+
+func TestRepositoryMayBeWrittenBare(t *testing.T) {
+	for _, line := range []string{
+		"packages:\n  repository: https://x/core:/stable:",
+		"packages:\n  repository: https://x/core:/stable:\r",
+		"packages:\n  repository: https://x/core:/stable: # why",
+		"packages: {repository: https://x/core:/stable:}",
+		"packages: {repository: 'https://x/core:/stable:'}",
+		"packages:\n  repository: \"https://x/core:/stable:\"",
+	} {
+		c, err := parse([]byte(line + "\nname: a\n"))
+		require.NoError(t, err, line)
+		require.Equal(t, "https://x/core:/stable:", c.Packages.Repository, line)
+		require.Equal(t, "a", c.Name)
+	}
+}
+
+func TestBadDefinitionsSayWhatWasWanted(t *testing.T) {
+	const good = "kubeconfig: k\nssh: {knownHostsFile: h}\n"
+	for name, c := range map[string]struct{ text, want string }{
+		"unknown field":    {good + "maxUnavailable: 1", `unknown field "maxUnavailable"`},
+		"twice":            {good + "kubeconfig: k", `key "kubeconfig" already set`},
+		"other name":       {good + "name: b", `name: is "b", wanted "a" like the file`},
+		"provider":         {good + "provider: gke", `provider: is "gke", wanted kubeadm`},
+		"no kubeconfig":    {"ssh: {knownHostsFile: h}", "kubeconfig: is missing"},
+		"no known hosts":   {"kubeconfig: k", "ssh.knownHostsFile: is missing"},
+		"strategy":         {good + "workers: {strategy: yolo}", `workers.strategy: is "yolo", wanted rolling`},
+		"max unavailable":  {good + "workers: {maxUnavailable: -1}", "workers.maxUnavailable: is -1, wanted at least 1"},
+		"duration":         {good + "drain: {timeout: soon}", `"soon" is not a duration`},
+		"negative timeout": {good + "drain: {timeout: -1m}", "drain.timeout: is -1m0s"},
+		"repository":       {good + "packages: {repository: pkgs}", "packages.repository: is \"pkgs\""},
+		"not yaml":         {"{", "yaml"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := write(t, "a", c.text)
+			_, err := Load(dir, "a")
+			require.ErrorContains(t, err, c.want)
+			require.ErrorContains(t, err, "a.yaml")
+			require.Equal(t, fault.InvalidInput, fault.KindOf(err))
+			require.NotContains(t, err.Error(), "\n")
+		})
+	}
+}
+
+func TestUnknownClusterNamesTheKnownOnes(t *testing.T) {
+	dir := write(t, "lab", definition)
+	_, err := Load(dir, "prod")
+	require.Equal(t, fault.NotFound, fault.KindOf(err))
+	require.ErrorContains(t, err, "it knows: lab")
+}
+
+func TestClusterNamesAreNoPaths(t *testing.T) {
+	for _, name := range []string{"../lab", "a/b", "", "Lab", "-a", "a.b"} {
+		_, err := Load(t.TempDir(), name)
+		require.Equal(t, fault.InvalidInput, fault.KindOf(err), name)
+	}
+}

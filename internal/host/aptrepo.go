@@ -1,0 +1,174 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// aptHelper fetches files as apt does: with its proxies, credentials and certificates. It is part of apt.
+const aptHelper = "/usr/lib/apt/apt-helper"
+
+// source finds the machine's entry for Kubernetes packages.
+func (a apt) source(ctx context.Context, repository string) (aptSource, error) {
+	all, err := a.sources(ctx)
+	if err != nil {
+		return aptSource{}, err
+	}
+	var other string
+	for _, s := range all {
+		if s.matches(repository) {
+			return s, nil
+		}
+		if s.matches("") {
+			other = s.file + " names " + s.base + ", "
+		}
+	}
+	return aptSource{}, fault.New(fault.PreflightFailed, "find the Kubernetes package repository of", a.node,
+		other+"no apt source names "+strings.TrimRight(repository, "/")+"/vX.Y/deb/",
+		"add it to /etc/apt/sources.list.d/kubernetes.list or put packages.repository of the cluster's definition right")
+}
+
+// sources are all entries that may be for Kubernetes packages.
+func (a apt) sources(ctx context.Context) ([]aptSource, error) {
+	// grep's exit code is 1 when there is none and 2 when a file is missing, which is usual.
+	r, err := a.user(ctx, "grep", "-RlsE", "--include=*.list", "--include=*.sources", "/v[0-9]+[.][0-9]+/deb",
+		"/etc/apt/sources.list", "/etc/apt/sources.list.d")
+	if err != nil {
+		return nil, err
+	}
+	var all []aptSource
+	files := strings.Fields(r.Stdout)
+	slices.Sort(files)
+	for _, file := range files {
+		content, err := a.read(ctx, file)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, parseSources(file, content)...)
+	}
+	return all, nil
+}
+
+// isolate reads the repository of v's minor into dir and returns the options that make apt use that and nothing else.
+// The machine's own lists, caches and configuration are not touched.
+func (a apt) isolate(ctx context.Context, dir string, s aptSource, v upgrade.Version) ([]string, error) {
+	const op = "look into the package repository from"
+	minor := v.MinorString()
+	entry := s.at(minor)
+	if s.signedBy != "" {
+		// The key on the machine may have expired since (they are valid for about two years); the new one may be the
+		// only one that counts. When it cannot be fetched, the machine's own is tried.
+		key := dir + "/Release.asc"
+		if r, err := a.root(ctx, aptHelper, "download-file", s.keyURI(minor), key); err != nil {
+			return nil, err
+		} else if r.ExitCode == 0 {
+			entry = strings.ReplaceAll(entry, s.signedBy, key)
+		}
+	}
+	list := dir + "/kubernetes.list"
+	if strings.HasSuffix(s.file, ".sources") {
+		list = dir + "/kubernetes.sources"
+	}
+	if err := a.write(ctx, list, "644", []byte(entry+"\n")); err != nil {
+		return nil, err
+	}
+	// Package methods run as user _apt, who must be able to read here.
+	if _, err := a.must(ctx, op, "chmod", "755", dir); err != nil {
+		return nil, err
+	}
+	if _, err := a.must(ctx, op, "install", "-d", "-m", "755", dir+"/lists", dir+"/lists/partial"); err != nil {
+		return nil, err
+	}
+	options := []string{
+		"-o", "Dir::Etc::SourceList=" + list, "-o", "Dir::Etc::SourceParts=-",
+		"-o", "Dir::State::Lists=" + dir + "/lists",
+		"-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=",
+	}
+	return options, a.update(ctx, op, options...)
+}
+
+// switchRepository makes the machine's entry name v's minor and reads its package lists. Each part is left out when
+// it is done already.
+func (a apt) switchRepository(ctx context.Context, repository string, v upgrade.Version) error {
+	const op = "read the package lists of"
+	s, err := a.source(ctx, repository)
+	if err != nil {
+		return err
+	}
+	minor := v.MinorString()
+	if s.minor != minor {
+		if err := a.refreshKey(ctx, s, minor); err != nil {
+			return err
+		}
+		content, err := a.read(ctx, s.file)
+		if err != nil {
+			return err
+		}
+		if err := a.write(ctx, s.file, "644", []byte(strings.Replace(content, s.text, s.at(minor), 1))); err != nil {
+			return err
+		}
+	}
+	// Only this file's repositories are read: another one that is down must not stop the upgrade.
+	return a.update(ctx, op, "-o", "Dir::Etc::SourceList="+s.file, "-o", "Dir::Etc::SourceParts=-", "-o", "APT::Get::List-Cleanup=0")
+}
+
+// update reads package lists. Error-Mode=any makes a list that could not be fetched an error, where apt would go on
+// with the old one.
+func (a apt) update(ctx context.Context, op string, options ...string) error {
+	argv := append([]string{"apt-get", "update", "-o", "APT::Update::Error-Mode=any", "-o", lockTimeout}, options...)
+	r, err := a.root(ctx, argv...)
+	if err != nil || r.ExitCode == 0 {
+		return err
+	}
+	if strings.Contains(r.Stderr, "/lock") {
+		return fault.New(fault.Conflict, op, a.node, "another package manager is running: "+tail(r.Stderr), "")
+	}
+	return fault.New(fault.CommandFailed, op, a.node, "apt-get update failed: "+tail(r.Stderr), "")
+}
+
+// refreshKey puts the repository's present signing key in front of the keyring that the entry names: keys expire, and
+// of two copies the first counts. The keyring may hold other repositories' keys, so nothing is taken out of it.
+// A key that cannot be fetched is no fault here: apt verifies the repository and says so if it is needed.
+func (a apt) refreshKey(ctx context.Context, s aptSource, minor string) error {
+	if s.signedBy == "" {
+		return nil
+	}
+	const op = "fetch the signing key for"
+	if _, err := a.must(ctx, op, "install", "-d", "-m", "755", "/run/pawl"); err != nil {
+		return err
+	}
+	fetched := "/run/pawl/Release.asc"
+	if r, err := a.root(ctx, aptHelper, "download-file", s.keyURI(minor), fetched); err != nil || r.ExitCode != 0 {
+		return err
+	}
+	defer a.remove(ctx, fetched)
+	armoured, err := a.read(ctx, fetched)
+	if err != nil {
+		return err
+	}
+	key := []byte(armoured)
+	if !strings.HasSuffix(s.signedBy, ".asc") {
+		if key, err = dearmor(key); err != nil {
+			return fault.Wrap(fault.CommandFailed, "read the signing key from "+s.keyURI(minor)+" for", a.node, err, "")
+		}
+	}
+	there, err := a.exists(ctx, s.signedBy)
+	if err != nil {
+		return err
+	}
+	var old string
+	if there {
+		if old, err = a.read(ctx, s.signedBy); err != nil {
+			return err
+		}
+	}
+	if bytes.HasPrefix([]byte(old), key) {
+		return nil
+	}
+	return a.write(ctx, s.signedBy, "644", append(key, old...))
+}

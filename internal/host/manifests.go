@@ -1,0 +1,74 @@
+package host
+
+import (
+	"fmt"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// staticPod is the part of a static pod manifest that pawl reads.
+type staticPod struct {
+	image   string
+	command []string // with its arguments
+}
+
+// parseStaticPod reads the manifest of a component, which kubeadm writes with one container of the component's name.
+func parseStaticPod(component, manifest string) (staticPod, error) {
+	var pod struct {
+		Spec struct {
+			Containers []struct {
+				Name    string   `json:"name"`
+				Image   string   `json:"image"`
+				Command []string `json:"command"`
+				Args    []string `json:"args"`
+			} `json:"containers"`
+		} `json:"spec"`
+	}
+	if err := yaml.Unmarshal([]byte(manifest), &pod); err != nil {
+		return staticPod{}, fmt.Errorf("not a pod manifest: %w", err)
+	}
+	for _, c := range pod.Spec.Containers {
+		if c.Name == component {
+			return staticPod{image: c.Image, command: append(c.Command, c.Args...)}, nil
+		}
+	}
+	return staticPod{}, fmt.Errorf("no container named %s", component)
+}
+
+// localEtcd reports whether an API server uses an etcd member on its own machine: kubeadm writes the loopback address
+// for a stacked member and the addresses of ExternalEtcd otherwise.
+func (p staticPod) localEtcd() bool {
+	for _, arg := range p.command {
+		if servers, ok := strings.CutPrefix(arg, "--etcd-servers="); ok {
+			return strings.Contains(servers, "//127.0.0.1:") || strings.Contains(servers, "//localhost:") || strings.Contains(servers, "//[::1]:")
+		}
+	}
+	return false
+}
+
+// parseImage splits an image reference into repository and tag. A registry may have a port, and a digest may follow
+// the tag, so not every ':' begins a tag.
+func parseImage(image string) (repository, tag string) {
+	image, _, _ = strings.Cut(image, "@")
+	slash := strings.LastIndexByte(image, '/')
+	if colon := strings.LastIndexByte(image, ':'); colon > slash {
+		return image[:colon], image[colon+1:]
+	}
+	return image, ""
+}
+
+// imageVersion is the version that an image's tag names. Tags cannot hold '+', so kubeadm writes '_' for it.
+func imageVersion(image string) (upgrade.Version, error) {
+	_, tag := parseImage(image)
+	if tag == "" {
+		return upgrade.Version{}, fmt.Errorf("image %q has no tag", image)
+	}
+	v, err := upgrade.ParseVersion(strings.ReplaceAll(tag, "_", "+"))
+	if err != nil {
+		return upgrade.Version{}, fmt.Errorf("image %q: %w", image, err)
+	}
+	return v, nil
+}

@@ -1,0 +1,123 @@
+package host
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// etcdData is kubeadm's default for etcd's data directory.
+const etcdData = "/var/lib/etcd"
+
+// Observe looks at the machine and changes nothing on it. What the repository offers is looked up apart from the
+// machine's own package lists; when that fails, Problem says so and the rest of the observation stands.
+func (h *Host) Observe(ctx context.Context, repository string, v upgrade.Version) (upgrade.Host, error) {
+	var seen upgrade.Host
+	release, err := h.read(ctx, "/etc/os-release")
+	if err != nil {
+		return seen, err
+	}
+	system := parseOSRelease(release)
+	seen.OS = system.id
+	if seen.FreeBytes, err = h.freeBytes(ctx, "/var/lib"); err != nil {
+		return seen, err
+	}
+	if seen.EtcdBytes, err = h.sizeOf(ctx, etcdData); err != nil {
+		return seen, err
+	}
+	if seen.Kubeadm, err = h.kubeadmVersion(ctx); err != nil {
+		return seen, err
+	}
+	packages, err := h.packagesOf(system)
+	if err != nil {
+		seen.Problem = err.Error()
+		return seen, nil
+	}
+	seen.PackageManager = packages.name()
+	if v.IsZero() {
+		return seen, nil
+	}
+	seen.Available, err = packages.available(ctx, repository, v)
+	if fault.Is(err, fault.Unreachable, fault.Unauthorized, fault.OutcomeUnknown) {
+		return seen, err // of the host, not of the repository
+	}
+	if err != nil {
+		seen.Problem = err.Error()
+	}
+	return seen, nil
+}
+
+// freeBytes is the room for files of root under path.
+func (h *Host) freeBytes(ctx context.Context, path string) (int64, error) {
+	argv := []string{"df", "--block-size=1", "--output=avail", path}
+	r, err := h.root(ctx, argv...)
+	if err != nil {
+		return 0, err
+	}
+	n, ok := firstInt(r.Stdout)
+	if r.ExitCode != 0 || !ok {
+		return 0, h.failed("look for room in "+path, argv, r)
+	}
+	return n, nil
+}
+
+// sizeOf is the size of everything under the paths that exist. Files that vanish meanwhile make du complain and are
+// none of our business.
+func (h *Host) sizeOf(ctx context.Context, paths ...string) (int64, error) {
+	there, err := h.existing(ctx, paths...)
+	if err != nil || len(there) == 0 {
+		return 0, err
+	}
+	r, err := h.root(ctx, append([]string{"du", "--bytes", "--summarize", "--total"}, there...)...)
+	if err != nil {
+		return 0, err
+	}
+	lines := strings.Split(strings.TrimSpace(r.Stdout), "\n")
+	n, ok := firstInt(lines[len(lines)-1])
+	if !ok {
+		return 0, h.failed("measure "+strings.Join(there, " "), []string{"du"}, r)
+	}
+	return n, nil
+}
+
+// existing are those of the paths that exist, in the given order.
+func (h *Host) existing(ctx context.Context, paths ...string) ([]string, error) {
+	argv := append(append([]string{"find"}, paths...), "-maxdepth", "0")
+	r, err := h.root(ctx, argv...) // exit code 1 when any of them is missing
+	if err != nil {
+		return nil, err
+	}
+	found := strings.Split(strings.TrimSpace(r.Stdout), "\n")
+	var there []string
+	for _, path := range paths {
+		if slices.Contains(found, path) {
+			there = append(there, path)
+		}
+	}
+	return there, nil
+}
+
+// osRelease is the part of os-release(5) that pawl reads.
+type osRelease struct {
+	id   string
+	like []string // ID_LIKE: what the system is derived from
+}
+
+func parseOSRelease(text string) osRelease {
+	f := fields(text)
+	return osRelease{id: unquote(f["ID"]), like: strings.Fields(unquote(f["ID_LIKE"]))}
+}
+
+// is reports whether the system is, or is derived from, the named one.
+func (o osRelease) is(id string) bool { return o.id == id || slices.Contains(o.like, id) }
+
+func unquote(s string) string {
+	s = strings.TrimSpace(s)
+	if len(s) >= 2 && (s[0] == '"' || s[0] == '\'') && s[len(s)-1] == s[0] {
+		return s[1 : len(s)-1]
+	}
+	return s
+}

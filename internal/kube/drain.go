@@ -1,0 +1,134 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/kubectl/pkg/drain"
+
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// Evict makes one pass over the node's pods. kubectl's own filters decide which have to go: DaemonSet and mirror pods
+// stay, pods without a controller are refused, since nothing would bring them back. Pods' scratch space (emptyDir) is
+// given up, as every drain for maintenance does.
+func (c *Cluster) Evict(ctx context.Context, node string) (upgrade.DrainPass, error) {
+	bound, cancel := bounded(ctx)
+	defer cancel()
+	filters := &drain.Helper{
+		Ctx: bound, Client: c.client, GracePeriodSeconds: -1, IgnoreAllDaemonSets: true, DeleteEmptyDirData: true,
+	}
+	list, refused := filters.GetPodsForDeletion(node)
+	var pass upgrade.DrainPass
+	if list == nil {
+		return pass, c.classify("list pods of", node, errors.Join(refused...))
+	}
+	for _, err := range refused {
+		pass.Blocked = append(pass.Blocked, upgrade.BlockedPod{Reason: err.Error()})
+	}
+	for _, p := range list.Pods() {
+		if p.DeletionTimestamp != nil {
+			pass.Terminating++
+			continue
+		}
+		reason, err := c.evict(ctx, p)
+		switch {
+		case err != nil:
+			return pass, c.classify("evict", p.Namespace+"/"+p.Name, err)
+		case reason != "":
+			pass.Blocked = append(pass.Blocked, upgrade.BlockedPod{Pod: p.Namespace + "/" + p.Name, Reason: reason})
+		default:
+			pass.Evicted++
+		}
+	}
+	return pass, nil
+}
+
+// evict asks for the eviction of exactly this pod: a namesake that has taken its place is left alone. It returns why
+// the pod may not go now, or "".
+func (c *Cluster) evict(ctx context.Context, p corev1.Pod) (string, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	err := c.client.PolicyV1().Evictions(p.Namespace).Evict(ctx, &policyv1.Eviction{
+		ObjectMeta:    metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name},
+		DeleteOptions: &metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(p.UID))},
+	})
+	switch {
+	case err == nil, apierrors.IsNotFound(err), apierrors.IsConflict(err):
+		return "", nil
+	case apierrors.IsTooManyRequests(err):
+		return c.blocking(ctx, p, err), nil
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return "its namespace is being deleted", nil
+	case apierrors.IsInternalError(err) && strings.Contains(err.Error(), "PodDisruptionBudget"):
+		// The API server answers so when two budgets select one pod; it will not change by itself.
+		return err.Error(), nil
+	}
+	return "", err
+}
+
+// blocking names the budget that keeps the pod.
+func (c *Cluster) blocking(ctx context.Context, p corev1.Pod, refusal error) string {
+	budgets, err := c.client.PolicyV1().PodDisruptionBudgets(p.Namespace).List(ctx, metav1.ListOptions{})
+	if err == nil {
+		for _, b := range budgets.Items {
+			selector, err := metav1.LabelSelectorAsSelector(b.Spec.Selector)
+			if err == nil && b.Status.DisruptionsAllowed == 0 && selector.Matches(labels.Set(p.Labels)) {
+				return fmt.Sprintf("blocked by PodDisruptionBudget %s/%s (needs %d healthy, has %d)",
+					b.Namespace, b.Name, b.Status.DesiredHealthy, b.Status.CurrentHealthy)
+			}
+		}
+	}
+	return refusal.Error()
+}
+
+// AwaitEviction returns as soon as a pod has left the node or a budget has changed, at the latest after wait.
+func (c *Cluster) AwaitEviction(ctx context.Context, node string, wait time.Duration) error {
+	bound, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	pods, err := c.client.CoreV1().Pods("").Watch(bound, onNode(node))
+	if err != nil {
+		return c.watchError(ctx, node, err)
+	}
+	defer pods.Stop()
+	latest, err := c.client.PolicyV1().PodDisruptionBudgets("").List(bound, metav1.ListOptions{Limit: 1})
+	if err != nil {
+		return c.watchError(ctx, node, err)
+	}
+	budgets, err := c.client.PolicyV1().PodDisruptionBudgets("").Watch(bound, metav1.ListOptions{ResourceVersion: latest.ResourceVersion})
+	if err != nil {
+		return c.watchError(ctx, node, err)
+	}
+	defer budgets.Stop()
+	for {
+		select {
+		case e, open := <-pods.ResultChan():
+			if !open || e.Type == watch.Deleted || e.Type == watch.Error {
+				return ctx.Err()
+			}
+		case e, open := <-budgets.ResultChan():
+			if !open || e.Type != watch.Bookmark {
+				return ctx.Err()
+			}
+		case <-bound.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// watchError is nil when merely the wait was over.
+func (c *Cluster) watchError(ctx context.Context, node string, err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return ctx.Err()
+	}
+	return c.classify("watch pods of", node, err)
+}

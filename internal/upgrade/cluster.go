@@ -1,0 +1,105 @@
+package upgrade
+
+// Role says what a node is to an upgrade.
+type Role string
+
+const (
+	FirstControlPlane      Role = "firstControlPlane"      // where the cluster-wide upgrade is applied
+	AdditionalControlPlane Role = "additionalControlPlane" // follows the first, one at a time
+	Worker                 Role = "worker"
+)
+
+// IsControlPlane reports whether the role runs control plane components.
+func (r Role) IsControlPlane() bool { return r == FirstControlPlane || r == AdditionalControlPlane }
+
+// Cluster is what was observed of one cluster, at one moment. It holds no secrets and no whole Kubernetes objects, so
+// that it may stand in a workflow's history.
+type Cluster struct {
+	Name string `json:"name"`
+	// Version is what the cluster says it is configured for (kubeadm: ClusterConfiguration.kubernetesVersion).
+	Version Version `json:"version"`
+	Nodes   []Node  `json:"nodes"`
+	// Problems are findings of the observation itself: an unready API server, an unhealthy etcd member, a
+	// PodDisruptionBudget without room.
+	Problems []Finding `json:"problems,omitempty"`
+}
+
+// Node is one node, as its API object, its control plane pods and its host tell.
+type Node struct {
+	Name         string `json:"name"`
+	Address      string `json:"address"` // InternalIP, or what the cluster's definition says instead
+	ControlPlane bool   `json:"controlPlane"`
+	// Kubelet is node.status.nodeInfo.kubeletVersion: the version `kubectl get nodes` shows.
+	Kubelet Version `json:"kubelet"`
+	// Components are the versions of the node's static pods by component name; empty on workers.
+	Components map[string]Version `json:"components,omitempty"`
+	// EtcdImage is the image tag of the node's etcd member; etcd has versions of its own.
+	EtcdImage string `json:"etcdImage,omitempty"`
+	Ready     bool   `json:"ready"`
+	Cordoned  bool   `json:"cordoned"` // by a person or another tool, not by pawl
+	// CordonedByPawl: an earlier run of pawl cordoned the node and did not get to uncordon it.
+	CordonedByPawl bool `json:"cordonedByPawl,omitempty"`
+	Host           Host `json:"host"`
+}
+
+// Host is what was observed of a node's machine over SSH.
+type Host struct {
+	OS             string  `json:"os,omitempty"`             // ID of os-release: debian, ubuntu, rhel, ...
+	PackageManager string  `json:"packageManager,omitempty"` // apt; dnf and zypper to come
+	Kubeadm        Version `json:"kubeadm"`                  // the installed kubeadm
+	// Available are the versions of kubeadm that the package repository of the target's minor offers to this host.
+	Available []Version `json:"available,omitempty"`
+	// FreeBytes is the room under /var/lib, EtcdBytes the size of the etcd data directory: a backup must fit.
+	FreeBytes int64 `json:"freeBytes,omitempty"`
+	EtcdBytes int64 `json:"etcdBytes,omitempty"`
+	// Problem is why the host could not be looked at: unreachable, host key refused, key refused. One line.
+	Problem string `json:"problem,omitempty"`
+}
+
+// The control plane components that kubeadm runs as static pods and that carry the cluster's version.
+const (
+	APIServer         = "kube-apiserver"
+	ControllerManager = "kube-controller-manager"
+	Scheduler         = "kube-scheduler"
+)
+
+// ControlPlaneComponents lists them in the order in which they are upgraded.
+var ControlPlaneComponents = []string{APIServer, ControllerManager, Scheduler}
+
+// Settings are the parts of a cluster's definition that shape a plan. Secrets and addresses are not among them.
+type Settings struct {
+	Repository            string   `json:"repository"`
+	IgnorePreflightErrors []string `json:"ignorePreflightErrors,omitempty"`
+	MaxUnavailable        int      `json:"maxUnavailable"`
+	Drain                 Drain    `json:"drain"`
+}
+
+// Severity of a finding.
+type Severity string
+
+const (
+	SeverityError   Severity = "error"   // the plan is refused
+	SeverityWarning Severity = "warning" // worth knowing before starting
+	SeverityInfo    Severity = "info"
+)
+
+// Finding is one thing that stands in the way, or that a person should know, found before anything is touched.
+type Finding struct {
+	Severity Severity `json:"severity"`
+	Check    string   `json:"check"`            // stable name, for machines: "version-skew"
+	Target   string   `json:"target,omitempty"` // node, pod, budget
+	Message  string   `json:"message"`          // what is the case and what was wanted
+	Remedy   string   `json:"remedy,omitempty"`
+}
+
+// String renders the finding on one line.
+func (f Finding) String() string {
+	s := f.Message
+	if f.Target != "" {
+		s = f.Target + ": " + s
+	}
+	if f.Remedy != "" {
+		s += "; " + f.Remedy
+	}
+	return s
+}

@@ -1,0 +1,74 @@
+package upgrade
+
+import "time"
+
+// State is where a run, a stage, a node or a step is.
+type State string
+
+const (
+	Pending State = "pending"
+	Running State = "running"
+	Held    State = "held" // waiting for a person
+	Done    State = "done"
+	Failed  State = "failed"
+	Aborted State = "aborted"
+)
+
+// Ended reports whether nothing more will happen.
+func (s State) Ended() bool { return s == Done || s == Failed || s == Aborted }
+
+// Status is what a running (or ended) upgrade says of itself. The ClusterUpgrade workflow answers it to the query
+// "status"; nodes that are under way say more of themselves: see NodeStatus.
+type Status struct {
+	Cluster string       `json:"cluster"`
+	From    Version      `json:"from"`
+	Target  Version      `json:"target"`
+	State   State        `json:"state"`
+	Hop     int          `json:"hop"`  // 1-based; 0 before the first
+	Hops    int          `json:"hops"` // how many there are; 0 until planned
+	Stages  []Progress   `json:"stages,omitempty"`
+	Nodes   []NodeStatus `json:"nodes,omitempty"` // in the order of the plan
+	// MaxUnavailable is how many workers are under way at a time.
+	MaxUnavailable int `json:"maxUnavailable"`
+	// Message is one line for people: why it is held, what failed, where things were left.
+	Message string    `json:"message,omitempty"`
+	Started time.Time `json:"started"`
+	Ended   time.Time `json:"ended,omitzero"`
+}
+
+// Progress is how far one titled thing is: a stage of the run.
+type Progress struct {
+	Title   string    `json:"title"`
+	State   State     `json:"state"`
+	Started time.Time `json:"started,omitzero"`
+	Ended   time.Time `json:"ended,omitzero"`
+	// Worked is the time that the stage's own activities took. The rest of its wall time is pawl's own overhead, or
+	// for a stage of node steps, see there.
+	Worked Duration `json:"worked,omitempty"`
+}
+
+// NodeStatus is how far one node is in one hop. The NodeUpgrade workflow answers it to the query "status".
+type NodeStatus struct {
+	Node  string       `json:"node"`
+	Role  Role         `json:"role"`
+	Hop   int          `json:"hop"`
+	From  Version      `json:"from"`
+	To    Version      `json:"to"`
+	State State        `json:"state"`
+	Steps []StepStatus `json:"steps,omitempty"`
+	// Held is why the node is held, one line: what failed and what to do. Empty when it is not.
+	Held string `json:"held,omitempty"`
+	// Workflow is the id of the node's own workflow.
+	Workflow string `json:"workflow,omitempty"`
+}
+
+// StepStatus is how far one step of one node is.
+type StepStatus struct {
+	Step    Step      `json:"step"`
+	State   State     `json:"state"`
+	Started time.Time `json:"started,omitzero"`
+	Ended   time.Time `json:"ended,omitzero"`
+	// Worked is the time that the step's own activity took, retries included. The rest of the step's wall time is
+	// pawl's own overhead.
+	Worked Duration `json:"worked,omitempty"`
+}

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"os"
+	"sync"
+
+	"github.com/pawl-dev/pawl/activities"
+	"github.com/pawl-dev/pawl/internal/config"
+	"github.com/pawl-dev/pawl/internal/host"
+	"github.com/pawl-dev/pawl/internal/kube"
+	"github.com/pawl-dev/pawl/internal/ssh"
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// directory opens clusters from a folder of definitions. Definitions are read anew each time, so that an edit takes
+// effect at the next attempt; connections are kept for as long as what they depend on stays the same.
+type directory struct {
+	folder string
+
+	mu    sync.Mutex
+	apis  map[apiKey]*kube.Cluster
+	hosts map[hostKey]*ssh.Client
+}
+
+// apiKey changes when the kubeconfig does.
+type apiKey struct {
+	kubeconfig string
+	modified   int64
+	size       int64
+}
+
+// hostKey is all that a connection depends on.
+type hostKey struct {
+	user, address           string
+	port                    int
+	keyFile, knownHostsFile string
+}
+
+func newDirectory(folder string) *directory {
+	return &directory{folder: folder, apis: map[apiKey]*kube.Cluster{}, hosts: map[hostKey]*ssh.Client{}}
+}
+
+// Settings implements activities.Directory.
+func (d *directory) Settings(cluster string) (upgrade.Settings, error) {
+	c, err := config.Load(d.folder, cluster)
+	if err != nil {
+		return upgrade.Settings{}, err
+	}
+	return c.Settings(), nil
+}
+
+// API implements activities.Directory.
+func (d *directory) API(cluster string) (activities.API, error) {
+	c, err := config.Load(d.folder, cluster)
+	if err != nil {
+		return nil, err
+	}
+	key := apiKey{kubeconfig: c.Kubeconfig}
+	if info, err := os.Stat(c.Kubeconfig); err == nil {
+		key.modified, key.size = info.ModTime().UnixNano(), info.Size()
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if api, ok := d.apis[key]; ok {
+		return api, nil
+	}
+	api, err := kube.Open(cluster, c.Kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	d.apis[key] = api
+	return api, nil
+}
+
+// Host implements activities.Directory.
+func (d *directory) Host(cluster, node, address string) (activities.Host, error) {
+	c, err := config.Load(d.folder, cluster)
+	if err != nil {
+		return nil, err
+	}
+	key := hostKeyOf(c, node, address)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	client, ok := d.hosts[key]
+	if !ok {
+		client = ssh.New(ssh.Config{
+			User: key.user, Address: key.address, Port: key.port, KeyFile: key.keyFile,
+			KnownHostsFile: key.knownHostsFile, AgentSocket: os.Getenv("SSH_AUTH_SOCK"),
+		})
+		d.hosts[key] = client
+	}
+	return host.New(node, client), nil
+}
+
+// hostKeyOf says how to reach a node: by what the definition says of it, else as it says of all.
+func hostKeyOf(c *config.Cluster, node, address string) hostKey {
+	key := hostKey{
+		user: c.SSH.User, address: address, port: c.SSH.Port, keyFile: c.SSH.KeyFile, knownHostsFile: c.SSH.KnownHostsFile,
+	}
+	own := c.SSH.Hosts[node]
+	if own.Address != "" {
+		key.address = own.Address
+	}
+	if own.Port != 0 {
+		key.port = own.Port
+	}
+	if own.User != "" {
+		key.user = own.User
+	}
+	return key
+}

@@ -1,0 +1,68 @@
+package workflows
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// Names that people and other programs use: Temporal's UI and CLI, schedules, dashboards. They do not change.
+const (
+	TaskQueue = "pawl"
+
+	ClusterUpgradeName = "ClusterUpgrade"
+	ClusterPlanName    = "ClusterPlan"
+	NodeUpgradeName    = "NodeUpgrade"
+
+	QueryStatus = "status" // of ClusterUpgrade: upgrade.Status; of NodeUpgrade: upgrade.NodeStatus
+	QueryPlan   = "plan"   // of ClusterUpgrade: upgrade.Plan
+
+	UpdateRetry = "retry" // of NodeUpgrade, while held: Decision
+	UpdateAbort = "abort" // of ClusterUpgrade: Decision
+)
+
+// ClusterUpgradeID is the id of a cluster's upgrade. There is one at a time, because the id is the lock.
+func ClusterUpgradeID(cluster string) string { return "cluster-upgrade/" + cluster }
+
+// ClusterPlanID is the id of one look at a cluster. Looks do not disturb each other, so each has its own id.
+func ClusterPlanID(cluster, unique string) string { return "cluster-plan/" + cluster + "/" + unique }
+
+// NodeUpgradeID is the id of a node's part of an upgrade.
+func NodeUpgradeID(cluster, node string) string { return "node-upgrade/" + cluster + "/" + node }
+
+// ClusterUpgradeInput is what a person gives to upgrade a cluster, the same from the CLI, from Temporal's UI and from
+// Temporal's CLI: {"cluster":"lab","targetVersion":"v1.37.2"}.
+type ClusterUpgradeInput struct {
+	// Cluster is the name of a definition that the worker has: clusters/<name>.yaml.
+	Cluster string `json:"cluster"`
+	// TargetVersion is the Kubernetes version to reach, like v1.37.2.
+	TargetVersion string `json:"targetVersion"`
+}
+
+// UnmarshalJSON refuses fields it does not know: a misspelt setting must not be ignored silently.
+func (in *ClusterUpgradeInput) UnmarshalJSON(b []byte) error {
+	type plain ClusterUpgradeInput
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode((*plain)(in)); err != nil {
+		return fmt.Errorf(`input of %s: %w; wanted {"cluster":"NAME","targetVersion":"v1.37.2"}`, ClusterUpgradeName, err)
+	}
+	return nil
+}
+
+// Decision is what a person says to an upgrade that asks: {"reason":"budget fixed"}.
+type Decision struct {
+	// Reason is recorded in the workflow's history.
+	Reason string `json:"reason,omitempty"`
+	// By is who decided; the CLI fills it in.
+	By string `json:"by,omitempty"`
+}
+
+// Report is the result of ClusterUpgrade.
+type Report struct {
+	Status upgrade.Status `json:"status"`
+	// Backup is the folder on the control plane nodes that holds the backup taken before anything was changed.
+	Backup string `json:"backup,omitempty"`
+}

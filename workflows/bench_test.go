@@ -1,0 +1,113 @@
+package workflows
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/pawl-dev/pawl/activities"
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+var (
+	from = upgrade.MustVersion("v1.36.3")
+	to   = upgrade.MustVersion("v1.37.2")
+)
+
+// bench runs ClusterUpgrade in Temporal's test environment, over activities that note what they were asked and take
+// time on the environment's own clock.
+type bench struct {
+	*testsuite.TestWorkflowEnvironment
+	t    *testing.T
+	plan upgrade.Plan
+	log  []string           // in the order in which things were done: "drainNode w1"
+	fail map[string][]error // by entry of the log: what the next attempts return
+}
+
+func newBench(t *testing.T, plan upgrade.Plan) *bench {
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	b := &bench{
+		TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, plan: plan,
+		fail: map[string][]error{},
+	}
+	b.SetTestTimeout(20 * time.Second)
+	b.RegisterWorkflowWithOptions(ClusterUpgrade, workflow.RegisterOptions{Name: ClusterUpgradeName})
+	b.RegisterWorkflowWithOptions(NodeUpgrade, workflow.RegisterOptions{Name: NodeUpgradeName})
+	b.RegisterActivity(&activities.Activities{})
+
+	b.OnActivity(act.MakePlan, mock.Anything, mock.Anything).Return(
+		func(context.Context, activities.PlanInput) (upgrade.Plan, error) { return b.plan, b.note("plan") })
+	b.OnActivity(act.CheckControlPlane, mock.Anything, mock.Anything).Return(
+		func(context.Context, activities.ClusterInput) (activities.Outcome, error) {
+			return activities.Outcome{}, b.note("checkControlPlane")
+		})
+	b.OnActivity(act.VerifyCluster, mock.Anything, mock.Anything).Return(
+		func(context.Context, activities.ClusterInput) (activities.Outcome, error) {
+			return activities.Outcome{}, b.note("verifyCluster")
+		})
+	b.OnActivity(act.BackUpControlPlane, mock.Anything, mock.Anything).Return(
+		func(_ context.Context, in activities.BackUpInput) (activities.Outcome, error) {
+			return activities.Outcome{}, b.note(fmt.Sprintf("backUp %s snapshot=%t", in.Node, in.Snapshot))
+		})
+	b.OnActivity(act.DownloadPackages, mock.Anything, mock.Anything).Return(activities.Outcome{}, nil)
+	for step, activity := range nodeActivities {
+		b.OnActivity(activity, mock.Anything, mock.Anything).After(time.Minute).Return(
+			func(_ context.Context, in activities.NodeInput) (activities.Outcome, error) {
+				return activities.Outcome{}, b.note(string(step) + " " + in.Node)
+			})
+	}
+	return b
+}
+
+func (b *bench) note(entry string) error {
+	if errs := b.fail[entry]; len(errs) > 0 {
+		b.fail[entry] = errs[1:]
+		b.log = append(b.log, entry+" FAILED")
+		return errs[0]
+	}
+	b.log = append(b.log, entry)
+	return nil
+}
+
+// run executes the workflow to its end.
+func (b *bench) run() (Report, error) {
+	b.ExecuteWorkflow(ClusterUpgrade, ClusterUpgradeInput{Cluster: "lab", TargetVersion: to.String()})
+	require.True(b.t, b.IsWorkflowCompleted())
+	if err := b.GetWorkflowError(); err != nil {
+		return Report{}, err
+	}
+	var r Report
+	require.NoError(b.t, b.GetWorkflowResult(&r))
+	return r, nil
+}
+
+// planOf is the plan of a healthy cluster of that shape.
+func planOf(controlPlanes, workers, maxUnavailable int) upgrade.Plan {
+	c := upgrade.Cluster{Name: "lab", Version: from}
+	add := func(name string, controlPlane bool) {
+		n := upgrade.Node{
+			Name: name, Address: "10.0.0.1", ControlPlane: controlPlane, Kubelet: from, Ready: true,
+			Host: upgrade.Host{PackageManager: "apt", Kubeadm: from, Available: []upgrade.Version{to}, FreeBytes: 1 << 40},
+		}
+		if controlPlane {
+			n.Components = map[string]upgrade.Version{upgrade.APIServer: from, upgrade.ControllerManager: from, upgrade.Scheduler: from}
+		}
+		c.Nodes = append(c.Nodes, n)
+	}
+	for i := range controlPlanes {
+		add(fmt.Sprintf("cp%d", i+1), true)
+	}
+	for i := range workers {
+		add(fmt.Sprintf("w%d", i+1), false)
+	}
+	return upgrade.MakePlan(c, to, upgrade.Settings{MaxUnavailable: maxUnavailable, Drain: upgrade.Drain{Timeout: upgrade.Duration(time.Minute)}})
+}

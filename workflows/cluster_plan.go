@@ -1,0 +1,20 @@
+package workflows
+
+import (
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/pawl-dev/pawl/activities"
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// ClusterPlan looks at a cluster and says what an upgrade would do. It changes nothing.
+func ClusterPlan(ctx workflow.Context, in ClusterUpgradeInput) (upgrade.Plan, error) {
+	return makePlan(ctx, in)
+}
+
+func makePlan(ctx workflow.Context, in ClusterUpgradeInput) (upgrade.Plan, error) {
+	var plan upgrade.Plan
+	ctx = workflow.WithActivityOptions(ctx, planOptions("Observe "+in.Cluster+" and plan the way to "+in.TargetVersion))
+	err := workflow.ExecuteActivity(ctx, act.MakePlan, activities.PlanInput{Cluster: in.Cluster, Target: in.TargetVersion}).Get(ctx, &plan)
+	return plan, err
+}

@@ -1,0 +1,183 @@
+package workflows
+
+import (
+	"fmt"
+	"strings"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/pawl-dev/pawl/activities"
+	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// signalNodeHeld is how a node's workflow tells the cluster's that it is held, and that it goes on.
+const signalNodeHeld = "node-held"
+
+// nodeHeld is the signal's payload; an empty reason means that the node goes on.
+type nodeHeld struct {
+	Node   string `json:"node"`
+	Reason string `json:"reason"`
+}
+
+// newClusterUpgrade sets up what people see and may say, before anything is done.
+func newClusterUpgrade(ctx workflow.Context, in ClusterUpgradeInput) (*clusterUpgrade, error) {
+	u := &clusterUpgrade{
+		input:     in,
+		id:        workflow.GetInfo(ctx).WorkflowExecution.ID,
+		status:    upgrade.Status{Cluster: in.Cluster, State: upgrade.Running, Started: workflow.Now(ctx)},
+		downloads: map[string]workflow.Future{},
+	}
+	// A target that does not parse is refused by the planner, with a message of its own.
+	u.status.Target, _ = upgrade.ParseVersion(in.TargetVersion)
+	if err := workflow.SetQueryHandler(ctx, QueryStatus, func() (upgrade.Status, error) { return u.status, nil }); err != nil {
+		return nil, err
+	}
+	if err := workflow.SetQueryHandler(ctx, QueryPlan, func() (upgrade.Plan, error) { return u.plan, nil }); err != nil {
+		return nil, err
+	}
+	var err error
+	if u.holds, err = newHolds(ctx, u.changed); err != nil {
+		return nil, err
+	}
+	workflow.Go(ctx, u.listenToNodes)
+	return u, nil
+}
+
+func (u *clusterUpgrade) listenToNodes(ctx workflow.Context) {
+	signals := workflow.GetSignalChannel(ctx, signalNodeHeld)
+	for {
+		var s nodeHeld
+		signals.Receive(ctx, &s)
+		n := u.node(s.Node)
+		if n == nil || n.State.Ended() {
+			continue
+		}
+		n.Held, n.State = s.Reason, upgrade.Running
+		if s.Reason != "" {
+			n.State = upgrade.Held
+		}
+		u.changed(ctx)
+	}
+}
+
+// stage runs a titled part of the runbook and keeps its times.
+func (u *clusterUpgrade) stage(ctx workflow.Context, title string, run func(workflow.Context) error) error {
+	u.status.Stages = append(u.status.Stages, upgrade.Progress{Title: title, State: upgrade.Running, Started: workflow.Now(ctx)})
+	i := len(u.status.Stages) - 1
+	u.changed(ctx)
+	err := run(ctx)
+	s := &u.status.Stages[i]
+	s.Ended, s.State = workflow.Now(ctx), upgrade.Done
+	if err != nil {
+		s.State = upgrade.Failed
+	}
+	u.changed(ctx)
+	return err
+}
+
+// step runs one activity of the whole cluster, and holds until it succeeds.
+func (u *clusterUpgrade) step(ctx workflow.Context, id, summary string, activity, in any) error {
+	ctx = workflow.WithActivityOptions(ctx, stepOptions(id, summary))
+	return u.holds.attempt(ctx, summary, func() error {
+		var out activities.Outcome
+		err := workflow.ExecuteActivity(ctx, activity, in).Get(ctx, &out)
+		stage := &u.status.Stages[len(u.status.Stages)-1]
+		stage.Worked = max(stage.Worked, out.Worked) // the backups of several nodes run side by side
+		return err
+	})
+}
+
+func (u *clusterUpgrade) clusterInput() activities.ClusterInput {
+	return activities.ClusterInput{Cluster: u.plan.Cluster, Version: u.hop().To}
+}
+
+func (u *clusterUpgrade) nodeInput(n upgrade.NodePlan) activities.NodeInput {
+	return activities.NodeInput{
+		Cluster: u.plan.Cluster, Node: n.Node, Address: n.Address, Role: n.Role, Version: n.To,
+		Settings: u.plan.Settings, Owner: u.id,
+	}
+}
+
+func (u *clusterUpgrade) nodeUpgradeInput(n upgrade.NodePlan) NodeUpgradeInput {
+	return NodeUpgradeInput{
+		Cluster: u.plan.Cluster, Hop: u.status.Hop, Plan: n, Settings: u.plan.Settings, Owner: u.id,
+	}
+}
+
+// planned takes the plan into the status.
+func (u *clusterUpgrade) planned(ctx workflow.Context) {
+	s := u.plan.NewStatus()
+	s.Stages, s.Started, s.State = u.status.Stages, u.status.Started, upgrade.Running
+	u.status = s
+	u.changed(ctx)
+}
+
+func (u *clusterUpgrade) node(name string) *upgrade.NodeStatus {
+	for i := range u.status.Nodes {
+		if n := &u.status.Nodes[i]; n.Node == name && n.Hop == u.status.Hop {
+			return n
+		}
+	}
+	return nil
+}
+
+func (u *clusterUpgrade) nodeStarted(ctx workflow.Context, n upgrade.NodePlan, workflowID string) {
+	s := u.node(n.Node)
+	s.State, s.Workflow = upgrade.Running, workflowID
+	u.changed(ctx)
+}
+
+func (u *clusterUpgrade) nodeDone(ctx workflow.Context, n upgrade.NodePlan, done upgrade.NodeStatus) {
+	*u.node(n.Node) = done
+	u.changed(ctx)
+}
+
+// changed brings what people see up to date: the state, and the page that Temporal's UI shows of the workflow.
+func (u *clusterUpgrade) changed(ctx workflow.Context) {
+	u.status.State, u.status.Message = upgrade.Running, ""
+	if why := u.holds.reason(); why != "" {
+		u.status.State, u.status.Message = upgrade.Held, why
+	}
+	for _, n := range u.status.Nodes {
+		if n.State == upgrade.Held {
+			u.status.State, u.status.Message = upgrade.Held, n.Node+": "+n.Held
+		}
+	}
+	workflow.SetCurrentDetails(ctx, clusterDetails(u.status))
+}
+
+// finish makes the result. A refused plan and a cancellation are failures; nothing else is.
+func (u *clusterUpgrade) finish(ctx workflow.Context, err error) (*Report, error) {
+	u.status.Ended = workflow.Now(ctx)
+	u.status.State = upgrade.Done
+	if err != nil {
+		u.status.State, u.status.Message = upgrade.Failed, reason(err)
+		workflow.SetCurrentDetails(ctx, clusterDetails(u.status))
+		return nil, err
+	}
+	if len(u.plan.Hops) == 0 {
+		u.status.Message = fmt.Sprintf("%s is at %s already", u.plan.Cluster, u.plan.Target)
+	}
+	workflow.SetCurrentDetails(ctx, clusterDetails(u.status))
+	err = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
+	return &Report{Status: u.status, Backup: u.backup}, err
+}
+
+// refused is the error of a plan that must not be walked.
+func refused(p upgrade.Plan) error {
+	var why []string
+	for _, f := range p.Errors() {
+		why = append(why, f.String())
+	}
+	f := fault.New(fault.PreflightFailed, "plan", fmt.Sprintf("%s %s to %s", p.Cluster, p.Current, p.Target),
+		"refused: "+strings.Join(why, "; "), "")
+	return temporal.NewNonRetryableApplicationError(f.Error(), string(f.Kind), nil)
+}
+
+// backupName names the folder of the backup: the same for every attempt of this run, different from other runs'.
+func backupName(ctx workflow.Context, cluster string, hop upgrade.Hop) string {
+	run, _, _ := strings.Cut(workflow.GetInfo(ctx).WorkflowExecution.RunID, "-")
+	return fmt.Sprintf("%s-%s-to-%s-%s", cluster, hop.From, hop.To, run)
+}

@@ -1,0 +1,150 @@
+package workflows
+
+import (
+	"fmt"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/pawl-dev/pawl/activities"
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// ClusterUpgrade brings a cluster to a newer version: the control plane first, one node at a time, then the workers.
+// It is the runbook; run is the page to read.
+func ClusterUpgrade(ctx workflow.Context, in ClusterUpgradeInput) (*Report, error) {
+	u, err := newClusterUpgrade(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	return u.finish(ctx, u.run(ctx))
+}
+
+func (u *clusterUpgrade) run(ctx workflow.Context) error {
+	if err := u.stage(ctx, "Plan", u.makePlan); err != nil {
+		return err
+	}
+	for i, hop := range u.plan.Hops {
+		u.status.Hop = i + 1
+		stages := []stage{
+			{"Check the control plane", u.checkControlPlane},
+			{"Back up etcd and the configuration", u.backUp},
+			{"Upgrade the control plane to " + hop.To.String(), u.upgradeControlPlane},
+			{"Upgrade the workers to " + hop.To.String(), u.upgradeWorkers},
+			{"Verify the cluster", u.verifyCluster},
+		}
+		for _, s := range stages {
+			if err := u.stage(ctx, s.title, s.run); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// stage is a titled part of the runbook.
+type stage struct {
+	title string
+	run   func(workflow.Context) error
+}
+
+// clusterUpgrade is the state of one upgrade.
+type clusterUpgrade struct {
+	input     ClusterUpgradeInput
+	id        string // of the workflow: the owner of what is cordoned
+	plan      upgrade.Plan
+	status    upgrade.Status
+	holds     *holds
+	backup    string
+	downloads map[string]workflow.Future // by node, of the hop under way
+}
+
+func (u *clusterUpgrade) hop() upgrade.Hop { return u.plan.Hops[u.status.Hop-1] }
+
+func (u *clusterUpgrade) makePlan(ctx workflow.Context) error {
+	plan, err := makePlan(ctx, u.input)
+	if err != nil {
+		return err
+	}
+	if plan.Refused() {
+		return refused(plan)
+	}
+	u.plan = plan
+	u.planned(ctx)
+	return nil
+}
+
+func (u *clusterUpgrade) checkControlPlane(ctx workflow.Context) error {
+	return u.step(ctx, "check-control-plane", "Check that every API server and etcd member is healthy", act.CheckControlPlane, u.clusterInput())
+}
+
+// backUp keeps what an upgrade cannot bring back by itself, before anything is changed. An upgrade that only finishes
+// its workers changes nothing that would have to be restored.
+func (u *clusterUpgrade) backUp(ctx workflow.Context) error {
+	u.backup = backupName(ctx, u.plan.Cluster, u.hop())
+	return inParallel(ctx, u.hop().ControlPlane, len(u.hop().ControlPlane), func(ctx workflow.Context, i int, n upgrade.NodePlan) error {
+		in := activities.BackUpInput{NodeInput: u.nodeInput(n), Backup: u.backup, Snapshot: i == 0}
+		return u.step(ctx, "back-up-"+n.Node, "Back up "+n.Node, act.BackUpControlPlane, in)
+	})
+}
+
+// upgradeControlPlane takes one node after another: two at once could cost the API or etcd's quorum. Meanwhile the
+// packages of the nodes whose turn is still to come are fetched.
+func (u *clusterUpgrade) upgradeControlPlane(ctx workflow.Context) error {
+	u.downloadAhead(ctx)
+	for _, n := range u.hop().ControlPlane {
+		if err := u.upgradeNode(ctx, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// upgradeWorkers keeps up to maxUnavailable workers under way: as soon as one is done the next one starts.
+func (u *clusterUpgrade) upgradeWorkers(ctx workflow.Context) error {
+	return inParallel(ctx, u.hop().Workers, u.plan.Settings.MaxUnavailable, func(ctx workflow.Context, _ int, n upgrade.NodePlan) error {
+		return u.upgradeNode(ctx, n)
+	})
+}
+
+func (u *clusterUpgrade) verifyCluster(ctx workflow.Context) error {
+	return u.step(ctx, "verify-cluster", "Verify the control plane, kube-proxy, CoreDNS and the system pods", act.VerifyCluster, u.clusterInput())
+}
+
+// upgradeNode runs the node's own workflow to its end. A node that needs a person holds; it does not fail.
+func (u *clusterUpgrade) upgradeNode(ctx workflow.Context, n upgrade.NodePlan) error {
+	if download := u.downloads[n.Node]; download != nil {
+		_ = download.Get(ctx, nil) // a hint only: the node's own step downloads what is missing
+	}
+	id := NodeUpgradeID(u.plan.Cluster, n.Node)
+	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
+		WorkflowID:    id,
+		StaticSummary: fmt.Sprintf("%s %s -> %s", n.Node, n.From, n.To),
+	})
+	u.nodeStarted(ctx, n, id)
+	var done upgrade.NodeStatus
+	err := workflow.ExecuteChildWorkflow(ctx, NodeUpgrade, u.nodeUpgradeInput(n)).Get(ctx, &done)
+	if err != nil {
+		return err
+	}
+	u.nodeDone(ctx, n, done)
+	return nil
+}
+
+// downloadAhead fetches the packages of every node of the hop, a few nodes at a time, while others are worked on.
+func (u *clusterUpgrade) downloadAhead(ctx workflow.Context) {
+	const atOnce = 8
+	turn := workflow.NewSemaphore(ctx, atOnce)
+	for _, n := range u.hop().NodePlans() {
+		done, settle := workflow.NewFuture(ctx)
+		u.downloads[n.Node] = done
+		workflow.Go(ctx, func(ctx workflow.Context) {
+			if err := turn.Acquire(ctx, 1); err != nil {
+				settle.SetError(err)
+				return
+			}
+			defer turn.Release(1)
+			ctx = workflow.WithActivityOptions(ctx, downloadOptions("download-"+n.Node, "Download the packages of "+n.Node))
+			settle.SetError(workflow.ExecuteActivity(ctx, act.DownloadPackages, u.nodeInput(n)).Get(ctx, nil))
+		})
+	}
+}

@@ -1,0 +1,79 @@
+package workflows
+
+import (
+	"errors"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/pawl-dev/pawl/activities"
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// act names activities by method; it is never called.
+var act *activities.Activities
+
+const (
+	// heartbeat is how soon a killed worker's activity is given to another. Activities beat every 2 s.
+	heartbeat = 10 * time.Second
+	// attempt bounds one attempt. kubeadm rolls back by itself after 5 minutes for each of four components; whoever
+	// ends it earlier does harm.
+	attempt = 45 * time.Minute
+	// patience bounds all attempts of one step, so that something that never answers becomes a person's question.
+	patience = 90 * time.Minute
+)
+
+// planOptions give up soon: nothing has been touched, and a person waits for the answer.
+func planOptions(summary string) workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		Summary:             summary,
+		StartToCloseTimeout: 3 * time.Minute,
+		HeartbeatTimeout:    heartbeat,
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, MaximumInterval: 5 * time.Second, MaximumAttempts: 3},
+	}
+}
+
+// stepOptions try again for as long as it makes sense: which errors do is the activities' translator's business.
+func stepOptions(id, summary string) workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		ActivityID:             id,
+		Summary:                summary,
+		StartToCloseTimeout:    attempt,
+		ScheduleToCloseTimeout: patience,
+		HeartbeatTimeout:       heartbeat,
+		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 1.5, MaximumInterval: 10 * time.Second},
+	}
+}
+
+// downloadOptions try once more at most: a download ahead of time is a convenience, and the node's turn waits for it.
+func downloadOptions(id, summary string) workflow.ActivityOptions {
+	o := stepOptions(id, summary)
+	o.ScheduleToCloseTimeout = 15 * time.Minute
+	o.RetryPolicy.MaximumAttempts = 2
+	return o
+}
+
+// drainOptions leave the drain's own deadline the last word.
+func drainOptions(id, summary string, drain upgrade.Drain) workflow.ActivityOptions {
+	o := stepOptions(id, summary)
+	o.ScheduleToCloseTimeout = drain.Timeout.Std() + patience
+	o.StartToCloseTimeout = o.ScheduleToCloseTimeout
+	return o
+}
+
+// reason is what an activity's error says to people, without Temporal's wrapping.
+func reason(err error) string {
+	var timeout *temporal.TimeoutError
+	if errors.As(err, &timeout) {
+		if last := errors.Unwrap(timeout); last != nil {
+			return "gave up after its time was over; the last attempt: " + reason(last)
+		}
+		return "gave up after its time was over"
+	}
+	var failed *temporal.ApplicationError
+	if errors.As(err, &failed) {
+		return failed.Message()
+	}
+	return err.Error()
+}
