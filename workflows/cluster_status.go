@@ -130,7 +130,7 @@ func (u *clusterUpgrade) nodeStarted(ctx workflow.Context, n upgrade.NodePlan, w
 }
 
 func (u *clusterUpgrade) nodeDone(ctx workflow.Context, n upgrade.NodePlan, done upgrade.NodeStatus) {
-	*u.node(n.Node) = done
+	u.node(n.Node).Merge(done)
 	u.changed(ctx)
 }
 

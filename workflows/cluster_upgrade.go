@@ -29,6 +29,7 @@ func (u *clusterUpgrade) run(ctx workflow.Context) error {
 			{"Check the control plane", u.checkControlPlane},
 			{"Back up etcd and the configuration", u.backUp},
 			{"Upgrade the control plane to " + hop.To.String(), u.upgradeControlPlane},
+			{"Upgrade the control plane's kubelets to " + hop.To.String(), u.upgradeControlPlaneKubelets},
 			{"Upgrade the workers to " + hop.To.String(), u.upgradeWorkers},
 			{"Verify the cluster", u.verifyCluster},
 		}
@@ -87,16 +88,21 @@ func (u *clusterUpgrade) backUp(ctx workflow.Context) error {
 	})
 }
 
-// upgradeControlPlane takes one node after another: two at once could cost the API or etcd's quorum. Meanwhile the
-// packages of the nodes whose turn is still to come are fetched.
+// upgradeControlPlane upgrades the components of one node after another: two at once could cost the API or etcd's
+// quorum. Meanwhile the packages of the nodes whose turn is still to come are fetched.
 func (u *clusterUpgrade) upgradeControlPlane(ctx workflow.Context) error {
 	u.downloadAhead(ctx)
-	for _, n := range u.hop().ControlPlane {
-		if err := u.upgradeNode(ctx, n); err != nil {
-			return err
-		}
-	}
-	return nil
+	return inParallel(ctx, u.hop().ControlPlane, 1, func(ctx workflow.Context, _ int, n upgrade.NodePlan) error {
+		return u.upgradeNode(ctx, n.Components())
+	})
+}
+
+// upgradeControlPlaneKubelets follows when every API server is at the version: a kubelet may not be newer than any of
+// them.
+func (u *clusterUpgrade) upgradeControlPlaneKubelets(ctx workflow.Context) error {
+	return inParallel(ctx, u.hop().ControlPlane, 1, func(ctx workflow.Context, _ int, n upgrade.NodePlan) error {
+		return u.upgradeNode(ctx, n.Kubelet())
+	})
 }
 
 // upgradeWorkers keeps up to maxUnavailable workers under way: as soon as one is done the next one starts.
@@ -110,8 +116,12 @@ func (u *clusterUpgrade) verifyCluster(ctx workflow.Context) error {
 	return u.step(ctx, "verify-cluster", "Verify the control plane, kube-proxy, CoreDNS and the system pods", act.VerifyCluster, u.clusterInput())
 }
 
-// upgradeNode runs the node's own workflow to its end. A node that needs a person holds; it does not fail.
+// upgradeNode runs a node's own workflow over its plan, or a part of it, to the end. A node that needs a person holds;
+// it does not fail.
 func (u *clusterUpgrade) upgradeNode(ctx workflow.Context, n upgrade.NodePlan) error {
+	if len(n.Steps) == 0 {
+		return nil // this part is done already
+	}
 	if download := u.downloads[n.Node]; download != nil {
 		_ = download.Get(ctx, nil) // a hint only: the node's own step downloads what is missing
 	}

@@ -25,19 +25,23 @@ func TestUpgradeGoesThroughTheRunbookInOrder(t *testing.T) {
 	require.Equal(t, want, b.log[:2])
 	require.ElementsMatch(t, backups, b.log[2:5], "the backup comes before anything is changed")
 	var steps []string
-	for _, node := range []string{"cp1", "cp2", "cp3"} {
-		for _, s := range []string{"installKubeadm", "upgradeControlPlane", "drainNode", "installKubelet", "restartKubelet", "verifyNode", "uncordonNode"} {
-			steps = append(steps, s+" "+node)
+	add := func(node string, names ...string) {
+		for _, name := range names {
+			steps = append(steps, name+" "+node)
 		}
 	}
+	for _, node := range []string{"cp1", "cp2", "cp3"} {
+		add(node, "installKubeadm", "upgradeControlPlane", "verifyControlPlane")
+	}
+	for _, node := range []string{"cp1", "cp2", "cp3"} {
+		add(node, "drainNode", "installKubelet", "restartKubelet", "verifyNode", "uncordonNode")
+	}
 	for _, node := range []string{"w1", "w2"} {
-		for _, s := range []string{"installKubeadm", "upgradeNodeConfig", "drainNode", "installKubelet", "restartKubelet", "verifyNode", "uncordonNode"} {
-			steps = append(steps, s+" "+node)
-		}
+		add(node, "installKubeadm", "upgradeNodeConfig", "drainNode", "installKubelet", "restartKubelet", "verifyNode", "uncordonNode")
 	}
 	require.Equal(t, append(steps, "verifyCluster"), b.log[5:])
 	require.Equal(t, upgrade.Done, r.Status.State)
-	require.Len(t, r.Status.Stages, 6)
+	require.Len(t, r.Status.Stages, 7)
 	for _, n := range r.Status.Nodes {
 		require.Equal(t, upgrade.Done, n.State, n.Node)
 	}

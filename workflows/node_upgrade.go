@@ -27,6 +27,7 @@ type nodeActivity = func(context.Context, activities.NodeInput) (activities.Outc
 var nodeActivities = map[upgrade.Step]nodeActivity{
 	upgrade.InstallKubeadm:      act.InstallKubeadm,
 	upgrade.UpgradeControlPlane: act.UpgradeControlPlane,
+	upgrade.VerifyControlPlane:  act.VerifyControlPlane,
 	upgrade.UpgradeNodeConfig:   act.UpgradeNodeConfig,
 	upgrade.DrainNode:           act.DrainNode,
 	upgrade.InstallKubelet:      act.InstallKubelet,

@@ -5,12 +5,12 @@ import "time"
 // typical durations of steps, in seconds, until this run has measured its own. Measured on small nodes (2 cores shared
 // by the whole cluster); the control plane's dominate everywhere, since the API server uses its 30 s of grace.
 var typical = map[Step]int{
-	InstallKubeadm: 6, UpgradeControlPlane: 170, UpgradeNodeConfig: 2, DrainNode: 25, InstallKubelet: 8,
-	RestartKubelet: 2, VerifyNode: 10, UncordonNode: 1,
+	InstallKubeadm: 3, UpgradeControlPlane: 175, VerifyControlPlane: 3, UpgradeNodeConfig: 1, DrainNode: 15,
+	InstallKubelet: 4, RestartKubelet: 1, VerifyNode: 3, UncordonNode: 1,
 }
 
 // typicalSettle is what Verify takes longer on a control plane, whose static pods restart with the kubelet.
-const typicalSettle = 50 * time.Second
+const typicalSettle = 20 * time.Second
 
 // Estimate is how long the plan will take, from typical durations.
 func Estimate(p Plan) time.Duration {

@@ -14,10 +14,12 @@ type Plan struct {
 
 // Hop is one move of the control plane to a newer version, with the workers that follow it.
 type Hop struct {
-	From         Version    `json:"from"`
-	To           Version    `json:"to"`
-	ControlPlane []NodePlan `json:"controlPlane,omitempty"` // strictly one at a time, in this order
-	Workers      []NodePlan `json:"workers,omitempty"`      // at most MaxUnavailable at a time, in this order
+	From Version `json:"from"`
+	To   Version `json:"to"`
+	// ControlPlane: strictly one at a time, in this order: first the components of all, then the kubelets of all.
+	ControlPlane []NodePlan `json:"controlPlane,omitempty"`
+	// Workers: at most Settings.MaxUnavailable at a time, in this order.
+	Workers []NodePlan `json:"workers,omitempty"`
 }
 
 // NodePlan is what will be done to one node in one hop.

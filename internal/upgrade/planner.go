@@ -10,7 +10,8 @@ import (
 // among the plan's findings, and a plan with errors has no hops.
 func MakePlan(c Cluster, target Version, s Settings) Plan {
 	p := Plan{Cluster: c.Name, Current: c.Version, Target: target, Nodes: sortNodes(c.Nodes), Settings: s}
-	p.Findings = append(checkVersions(p), checkNodes(p)...)
+	p.Findings = checkVersions(p)
+	p.Findings = append(p.Findings, checkNodes(p)...)
 	p.Findings = append(p.Findings, c.Problems...)
 	if p.Refused() {
 		return p
@@ -97,7 +98,7 @@ func checkNodes(p Plan) []Finding {
 		case n.Host.PackageManager == "":
 			add(SeverityError, "package-manager", n.Name, fmt.Sprintf("no package manager that pawl knows (os %s)", n.Host.OS),
 				"apt is supported")
-		case needsPackages(n, p.Target) && !slices.Contains(n.Host.Available, p.Target):
+		case !p.Refused() && needsPackages(n, p.Target) && !slices.Contains(n.Host.Available, p.Target):
 			add(SeverityError, "package-missing", n.Name, fmt.Sprintf("the repository %s%s has no kubeadm %s (%s)",
 				p.Settings.Repository, p.Target.MinorString(), p.Target, newest(n.Host.Available)),
 				"choose a version that it has, or update the mirror")
@@ -123,7 +124,7 @@ func newest(available []Version) string {
 	return "its newest is " + slices.MaxFunc(available, Version.Compare).String()
 }
 
-// makeHop lays out one hop: control planes one after another, then the workers. What is done already is left out.
+// makeHop lays out one hop: control planes, then workers. What is done already is left out.
 func makeHop(p Plan) Hop {
 	hop := Hop{From: p.Current, To: p.Target}
 	applied := p.Current == p.Target // the cluster-wide part of kubeadm upgrade has been done
@@ -173,7 +174,7 @@ func planNode(n Node, role Role, target Version) NodePlan {
 	}
 	for _, step := range KubeadmSteps(role, n.Cordoned) {
 		switch step {
-		case InstallKubeadm, UpgradeControlPlane, UpgradeNodeConfig:
+		case InstallKubeadm, UpgradeControlPlane, VerifyControlPlane, UpgradeNodeConfig:
 			if configured && kubelet {
 				continue
 			}

@@ -1,6 +1,9 @@
 package upgrade
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // State is where a run, a stage, a node or a step is.
 type State string
@@ -60,6 +63,21 @@ type NodeStatus struct {
 	Held string `json:"held,omitempty"`
 	// Workflow is the id of the node's own workflow.
 	Workflow string `json:"workflow,omitempty"`
+}
+
+// Merge takes over what a part of the node's plan says of itself: how far its steps are and whether it is held.
+func (n *NodeStatus) Merge(part NodeStatus) {
+	n.State, n.Held, n.Workflow = part.State, part.Held, part.Workflow
+	for _, s := range part.Steps {
+		for i := range n.Steps {
+			if n.Steps[i].Step == s.Step {
+				n.Steps[i] = s
+			}
+		}
+	}
+	if part.State == Done && slices.ContainsFunc(n.Steps, func(s StepStatus) bool { return !s.State.Ended() }) {
+		n.State = Pending // the rest of the plan waits for its turn
+	}
 }
 
 // StepStatus is how far one step of one node is.

@@ -6,6 +6,7 @@ type Step string
 const (
 	InstallKubeadm      Step = "installKubeadm"
 	UpgradeControlPlane Step = "upgradeControlPlane" // kubeadm upgrade apply, or node on further control planes
+	VerifyControlPlane  Step = "verifyControlPlane"  // every API server and etcd member healthy again
 	UpgradeNodeConfig   Step = "upgradeNodeConfig"   // kubeadm upgrade node on a worker
 	DrainNode           Step = "drainNode"
 	InstallKubelet      Step = "installKubelet"
@@ -21,6 +22,8 @@ func (s Step) Title() string {
 		return "Install kubeadm"
 	case UpgradeControlPlane:
 		return "Upgrade control plane"
+	case VerifyControlPlane:
+		return "Verify control plane"
 	case UpgradeNodeConfig:
 		return "Upgrade node configuration"
 	case DrainNode:
@@ -38,16 +41,40 @@ func (s Step) Title() string {
 }
 
 // KubeadmSteps is the runbook of one node of a kubeadm cluster. The kubelet is replaced on a drained node only, as the
-// version skew policy demands for a minor upgrade; the static pods are upgraded before, so that the kubelet is never
-// newer than its API server.
+// version skew policy demands for a minor upgrade.
 func KubeadmSteps(role Role, staysCordoned bool) []Step {
-	upgrade := UpgradeControlPlane
-	if role == Worker {
-		upgrade = UpgradeNodeConfig
+	steps := []Step{InstallKubeadm, UpgradeNodeConfig}
+	if role.IsControlPlane() {
+		steps = []Step{InstallKubeadm, UpgradeControlPlane, VerifyControlPlane}
 	}
-	steps := []Step{InstallKubeadm, upgrade, DrainNode, InstallKubelet, RestartKubelet, VerifyNode}
+	steps = append(steps, DrainNode, InstallKubelet, RestartKubelet, VerifyNode)
 	if !staysCordoned {
 		steps = append(steps, UncordonNode)
 	}
 	return steps
+}
+
+// ofComponents reports whether the step belongs to the control plane's components rather than to the node under them.
+func (s Step) ofComponents() bool {
+	return s == InstallKubeadm || s == UpgradeControlPlane || s == VerifyControlPlane
+}
+
+// Components is the part of a control plane node's plan that upgrades its components, and Kubelet is the rest. Every
+// control plane node's components come before any kubelet: a kubelet may not be newer than the oldest API server that
+// it can reach, and behind a load balancer it can reach them all.
+// Source: https://kubernetes.io/releases/version-skew-policy/#kubelet
+func (n NodePlan) Components() NodePlan { return n.only(Step.ofComponents) }
+
+// Kubelet is the part of a control plane node's plan that upgrades the node under the components; see Components.
+func (n NodePlan) Kubelet() NodePlan { return n.only(func(s Step) bool { return !s.ofComponents() }) }
+
+func (n NodePlan) only(keep func(Step) bool) NodePlan {
+	var steps []Step
+	for _, s := range n.Steps {
+		if keep(s) {
+			steps = append(steps, s)
+		}
+	}
+	n.Steps = steps
+	return n
 }

@@ -19,6 +19,25 @@ func (a *Activities) RestartKubelet(ctx context.Context, in NodeInput) (Outcome,
 // no images then, but its API server uses 30 s of grace and etcd may have to catch up.
 const nodeSettles = 10 * time.Minute
 
+// VerifyControlPlane waits until the node's static pods are Ready at the version and every API server and etcd member
+// of the cluster is healthy, so that the next control plane node may be touched.
+func (a *Activities) VerifyControlPlane(ctx context.Context, in NodeInput) (Outcome, error) {
+	api, err := a.Directory.API(in.Cluster)
+	if err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{}, await(ctx, nodeSettles, "verify the control plane on", in.Node, func(ctx context.Context) error {
+		return controlPlaneSettled(ctx, api, in)
+	})
+}
+
+func controlPlaneSettled(ctx context.Context, api API, in NodeInput) error {
+	if err := api.ControlPlaneSettled(ctx, in.Node, in.Version); err != nil {
+		return err
+	}
+	return api.ControlPlaneHealth(ctx)
+}
+
 // VerifyNode waits until the node is what it must be before it takes pods again and before the next node is touched:
 // kubelet healthy and at the version, DaemonSet pods Ready and, on a control plane, static pods truly restarted and
 // every API server and etcd member healthy. "Ready at the new version" alone is not enough there: the static pods
@@ -37,10 +56,7 @@ func (a *Activities) VerifyNode(ctx context.Context, in NodeInput) (Outcome, err
 			return err
 		}
 		if in.Role.IsControlPlane() {
-			if err := api.ControlPlaneSettled(ctx, in.Node, in.Version); err != nil {
-				return err
-			}
-			if err := api.ControlPlaneHealth(ctx); err != nil {
+			if err := controlPlaneSettled(ctx, api, in); err != nil {
 				return err
 			}
 		}

@@ -1,0 +1,80 @@
+# pawl: what a person needs to build, try and test it. `make help` lists the targets.
+
+export CGO_ENABLED := 0
+BIN      := $(CURDIR)/bin
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS  := -s -w -X github.com/pawl-dev/pawl/starter/internal/cli.version=$(VERSION)
+GO_BUILD := go build -trimpath -ldflags '$(LDFLAGS)'
+
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+WORKFLOWCHECK := go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
+
+# Shape of the lab's cluster.
+CONTROL_PLANES ?= 1
+WORKERS        ?= 2
+FROM           ?= v1.36.3
+TO             ?= v1.37.2
+
+.PHONY: help
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: pawl temporal ## All programs, into bin/
+
+.PHONY: pawl
+pawl: ## bin/pawl and bin/pawl-worker
+	$(GO_BUILD) -o $(BIN)/pawl ./starter
+	$(GO_BUILD) -o $(BIN)/pawl-worker ./worker
+
+.PHONY: temporal
+temporal: ## bin/pawl-temporal, the embedded Temporal server (a module of its own)
+	go build -C temporal -trimpath -ldflags '-s -w' -o $(BIN)/pawl-temporal .
+
+.PHONY: lab
+lab: ## bin/pawl-lab
+	go build -C lab -trimpath -ldflags '-s -w' -o $(BIN)/pawl-lab ./cmd/pawl-lab
+
+.PHONY: test
+test: build ## All tests that need no root, in minutes
+	PAWL_TEST_REQUIRE_ALL=1 go test ./...
+	PAWL_TEST_REQUIRE_ALL=1 go test -C temporal ./...
+	go test -C lab ./...
+
+.PHONY: race
+race: ## The same under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race ./activities/... ./workflows/... ./worker/... ./starter/... ./internal/...
+
+.PHONY: lint
+lint: ## Formatting, vet, layers of imports, determinism of workflows
+	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	go vet ./...
+	go vet -C temporal ./...
+	go vet -C lab ./...
+	GOOS=darwin go vet ./starter/...
+	go run $(WORKFLOWCHECK) ./workflows/...
+	go run $(GOLANGCI_LINT) run ./...
+
+.PHONY: lab-up
+lab-up: lab ## A real kubeadm cluster on this machine (Linux, root): CONTROL_PLANES=1 WORKERS=2 FROM=v1.36.3
+	$(BIN)/pawl-lab up --control-planes $(CONTROL_PLANES) --workers $(WORKERS) --version $(FROM) --next $(TO)
+
+.PHONY: lab-down
+lab-down: lab ## Remove the lab's cluster; its cache stays
+	$(BIN)/pawl-lab down
+
+.PHONY: lab-status
+lab-status: lab ## What runs in the lab
+	$(BIN)/pawl-lab status
+
+.PHONY: demo
+demo: build lab ## A lab cluster, upgraded before your eyes (Linux, root)
+	./demo.sh $(CONTROL_PLANES) $(WORKERS) $(FROM) $(TO)
+
+.PHONY: e2e
+e2e: build lab ## Upgrade lab clusters of 1+2 and 3+2 nodes, killing pawl on the way (Linux, root, about 40 minutes)
+	PAWL_E2E=1 go test ./e2e -count=1 -timeout 80m -v
+
+.PHONY: clean
+clean: ## Remove bin/
+	rm -rf $(BIN)

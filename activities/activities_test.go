@@ -1,0 +1,151 @@
+package activities
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+func TestDrainGoesOnUntilTheNodeIsEmpty(t *testing.T) {
+	w := &world{passes: []upgrade.DrainPass{
+		{Evicted: 2, Blocked: []upgrade.BlockedPod{{Pod: "default/web-1", Reason: "blocked"}}},
+		{Terminating: 2, Blocked: []upgrade.BlockedPod{{Pod: "default/web-1", Reason: "blocked"}}},
+		{Evicted: 1}, {Terminating: 1}, {},
+	}}
+	env, a := environment(t, w)
+	_, err := env.ExecuteActivity(a.DrainNode, NodeInput{Node: "w1", Settings: drainFor(time.Minute)})
+	require.NoError(t, err)
+	require.Equal(t, []string{"Cordon", "Evict", "AwaitEviction", "Evict", "AwaitEviction", "Evict", "AwaitEviction", "Evict", "AwaitEviction", "Evict"}, w.calls)
+}
+
+func TestDrainThatIsBlockedNamesPodAndBudget(t *testing.T) {
+	w := &world{passes: []upgrade.DrainPass{{Terminating: 1, Blocked: []upgrade.BlockedPod{
+		{Pod: "payments/api-2", Reason: "blocked by PodDisruptionBudget payments/api (needs 3 healthy, has 3)"}}}}}
+	env, a := environment(t, w)
+	_, err := env.ExecuteActivity(a.DrainNode, NodeInput{Node: "w1", Settings: drainFor(-time.Second)})
+	failed := requireFault(t, err, fault.DrainBlocked)
+	require.True(t, failed.NonRetryable(), "a person decides")
+	require.Equal(t, "drain w1: not empty after -1s: payments/api-2 blocked by PodDisruptionBudget payments/api (needs 3 healthy, has 3), "+
+		"1 pods are still terminating; make room for the pods or relax the budget, then retry", failed.Message())
+}
+
+func drainFor(d time.Duration) upgrade.Settings {
+	return upgrade.Settings{Drain: upgrade.Drain{Timeout: upgrade.Duration(d)}}
+}
+
+func TestVerifyNodeWaitsForEveryCondition(t *testing.T) {
+	notYet := func(n int) []error {
+		var errs []error
+		for range n {
+			errs = append(errs, fault.New(fault.VerificationFailed, "node", "cp1", "not yet", ""))
+		}
+		return errs
+	}
+	w := &world{errs: map[string][]error{
+		"KubeletHealthy": notYet(1), "ControlPlaneSettled": notYet(2), "ControlPlaneHealth": {fault.New(fault.Unreachable, "ask", "cp1", "refused", "")}, "NodeReady": notYet(1),
+	}}
+	env, a := environment(t, w)
+	_, err := env.ExecuteActivity(a.VerifyNode, NodeInput{Node: "cp1", Role: upgrade.FirstControlPlane})
+	require.NoError(t, err)
+	require.Equal(t, []string{"KubeletHealthy", "ControlPlaneSettled", "ControlPlaneHealth", "NodeReady"}, w.calls[len(w.calls)-4:])
+	require.Empty(t, w.errs["KubeletHealthy"])
+	require.Empty(t, w.errs["NodeReady"])
+}
+
+func TestWorkerHasNoControlPlaneToVerify(t *testing.T) {
+	w := &world{}
+	env, a := environment(t, w)
+	_, err := env.ExecuteActivity(a.VerifyNode, NodeInput{Node: "w1", Role: upgrade.Worker})
+	require.NoError(t, err)
+	require.Equal(t, []string{"KubeletHealthy", "NodeReady"}, w.calls)
+}
+
+func TestKubeadmsWordIsNotEnough(t *testing.T) {
+	w := &world{manifests: map[string]upgrade.Version{upgrade.APIServer: v137, upgrade.ControllerManager: v136, upgrade.Scheduler: v137}}
+	env, a := environment(t, w)
+	in := NodeInput{Node: "cp1", Role: upgrade.FirstControlPlane, Version: v137}
+	_, err := env.ExecuteActivity(a.UpgradeControlPlane, in)
+	require.Contains(t, requireFault(t, err, fault.VerificationFailed).Message(), "kube-controller-manager is at \"v1.36.3\"")
+	w.manifests[upgrade.ControllerManager] = v137
+	_, err = env.ExecuteActivity(a.UpgradeControlPlane, in)
+	require.NoError(t, err)
+}
+
+func TestUpgradeNodeWaitsForTheClustersConfiguration(t *testing.T) {
+	w := &world{configured: v136}
+	env, a := environment(t, w)
+	_, err := env.ExecuteActivity(a.UpgradeNodeConfig, NodeInput{Node: "w1", Role: upgrade.Worker, Version: v137})
+	require.Contains(t, requireFault(t, err, fault.VerificationFailed).Message(), "the cluster is configured for v1.36.3, wanted v1.37.2")
+	require.NotContains(t, w.calls, "KubeadmUpgradeNode", "it would have gone to the wrong version")
+	w.configured = v137
+	_, err = env.ExecuteActivity(a.UpgradeNodeConfig, NodeInput{Node: "w1", Role: upgrade.Worker, Version: v137})
+	require.NoError(t, err)
+	require.Contains(t, w.calls, "KubeadmUpgradeNode")
+}
+
+func TestPlanNamesEveryHostThatCannotBeLookedAt(t *testing.T) {
+	node := func(name string, controlPlane bool) upgrade.Node {
+		return upgrade.Node{Name: name, ControlPlane: controlPlane, Kubelet: v136, Ready: true}
+	}
+	ok := upgrade.Host{PackageManager: "apt", Kubeadm: v136, Available: []upgrade.Version{v137}, FreeBytes: 1 << 40}
+	w := &world{
+		seen:  upgrade.Cluster{Version: v136, Nodes: []upgrade.Node{node("cp1", true), node("w1", false), node("w2", false)}},
+		hosts: map[string]upgrade.Host{"cp1": ok},
+		errs: map[string][]error{
+			"Observe w1": {fault.New(fault.Unreachable, "connect to", "root@w1", "connection refused", "")},
+			"Observe w2": {fault.New(fault.Unauthorized, "connect to", "root@w2", "the host key has changed", "")},
+		},
+	}
+	env, a := environment(t, w)
+	v, err := env.ExecuteActivity(a.MakePlan, PlanInput{Cluster: "lab", Target: "v1.37.2"})
+	require.NoError(t, err)
+	var p upgrade.Plan
+	require.NoError(t, v.Get(&p))
+	require.Equal(t, "w1: connect to root@w1: connection refused", p.Errors()[0].String())
+	require.Equal(t, "w2: connect to root@w2: the host key has changed", p.Errors()[1].String())
+	require.Len(t, p.Errors(), 2)
+}
+
+func TestPlanOfABadVersionLooksAtNothing(t *testing.T) {
+	w := &world{}
+	env, a := environment(t, w)
+	_, err := env.ExecuteActivity(a.MakePlan, PlanInput{Cluster: "lab", Target: "newest"})
+	failed := requireFault(t, err, fault.InvalidInput)
+	require.Equal(t, `plan lab: "newest" is not a Kubernetes version, wanted one like v1.37.2`, failed.Message())
+	require.Empty(t, w.calls)
+}
+
+func TestWhatIsTriedAgain(t *testing.T) {
+	for kind, again := range map[fault.Kind]bool{
+		fault.InvalidInput: false, fault.NotFound: false, fault.SkewViolation: false, fault.PreflightFailed: false,
+		fault.VerificationFailed: false, fault.DrainBlocked: false,
+		fault.Unreachable: true, fault.Conflict: true, fault.OutcomeUnknown: true,
+		fault.CommandFailed: true, fault.Unauthorized: true, fault.Unexpected: true, // the first few times
+	} {
+		w := &world{errs: map[string][]error{"Cordon": {fault.New(kind, "cordon", "w1", "no", "")}}}
+		env, a := environment(t, w)
+		_, err := env.ExecuteActivity(a.DrainNode, NodeInput{Node: "w1"})
+		require.Equal(t, again, !requireFault(t, err, kind).NonRetryable(), kind)
+	}
+}
+
+func TestUnclassifiedErrorIsUnexpected(t *testing.T) {
+	w := &world{errs: map[string][]error{"Cordon": {errors.New("boom")}}}
+	env, a := environment(t, w)
+	_, err := env.ExecuteActivity(a.DrainNode, NodeInput{Node: "w1"})
+	require.Equal(t, "boom", requireFault(t, err, fault.Unexpected).Message())
+}
+
+func requireFault(t *testing.T, err error, kind fault.Kind) *temporal.ApplicationError {
+	t.Helper()
+	var failed *temporal.ApplicationError
+	require.ErrorAs(t, err, &failed)
+	require.Equal(t, string(kind), failed.Type())
+	return failed
+}

@@ -1,0 +1,119 @@
+package activities
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"go.temporal.io/sdk/interceptor"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+var v136, v137 = upgrade.MustVersion("v1.36.3"), upgrade.MustVersion("v1.37.2")
+
+// world is what the fakes below have in common: what the next calls find and what was called.
+type world struct {
+	seen       upgrade.Cluster
+	hosts      map[string]upgrade.Host
+	configured upgrade.Version
+	manifests  map[string]upgrade.Version
+	passes     []upgrade.DrainPass // what the next drain passes find
+	errs       map[string][]error  // what the next calls of a method return
+	calls      []string
+}
+
+func (w *world) Settings(string) (upgrade.Settings, error) {
+	return upgrade.Settings{}, w.next("Settings")
+}
+func (w *world) Cordon(context.Context, string, string) error { return w.next("Cordon") }
+func (w *world) KubeletHealthy(context.Context) error         { return w.next("KubeletHealthy") }
+func (w *world) ControlPlaneHealth(context.Context) error     { return w.next("ControlPlaneHealth") }
+func (w *world) NodeReady(context.Context, string, upgrade.Version, time.Time) error {
+	return w.next("NodeReady")
+}
+func (w *world) ControlPlaneSettled(context.Context, string, upgrade.Version) error {
+	return w.next("ControlPlaneSettled")
+}
+func (w *world) ConfiguredVersion(context.Context) (upgrade.Version, error) {
+	return w.configured, w.next("ConfiguredVersion")
+}
+func (w *world) KubeadmUpgradeApply(context.Context, upgrade.Version, []string) error {
+	return w.next("KubeadmUpgradeApply")
+}
+func (w *world) KubeadmUpgradeNode(context.Context, upgrade.Version, bool, []string) error {
+	return w.next("KubeadmUpgradeNode")
+}
+func (w *world) StaticPodVersions(context.Context) (map[string]upgrade.Version, error) {
+	return w.manifests, w.next("StaticPodVersions")
+}
+func (w *world) Evict(context.Context, string) (upgrade.DrainPass, error) {
+	if err := w.next("Evict"); err != nil {
+		return upgrade.DrainPass{}, err
+	}
+	pass := w.passes[0]
+	if len(w.passes) > 1 {
+		w.passes = w.passes[1:]
+	}
+	return pass, nil
+}
+func (w *world) AwaitEviction(context.Context, string, time.Duration) error {
+	return w.next("AwaitEviction")
+}
+
+func (w *world) next(method string) error {
+	w.calls = append(w.calls, method)
+	errs := w.errs[method]
+	if len(errs) == 0 {
+		return nil
+	}
+	w.errs[method] = errs[1:]
+	return errs[0]
+}
+
+// directory, api and host are a cluster in memory. Methods that no test needs are those of nil interfaces.
+type directory struct{ *world }
+
+func (d directory) API(string) (API, error) { return api{world: d.world}, nil }
+func (d directory) Host(_, node, _ string) (Host, error) {
+	return host{world: d.world, node: node}, nil
+}
+
+type api struct {
+	unneededAPI
+	*world
+}
+
+func (a api) Observe(context.Context) (upgrade.Cluster, error) { return a.seen, a.next("Observe") }
+
+type host struct {
+	unneededHost
+	*world
+	node string
+}
+
+func (h host) Observe(context.Context, string, upgrade.Version) (upgrade.Host, error) {
+	return h.hosts[h.node], h.next("Observe " + h.node)
+}
+
+// The methods of an embedded interface one level deeper give way to those of world.
+type (
+	unneededAPI  struct{ API }
+	unneededHost struct{ Host }
+)
+
+// environment runs activities over the world, with the interceptor that they have in a worker.
+func environment(t *testing.T, w *world) (*testsuite.TestActivityEnvironment, *Activities) {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	env := suite.NewTestActivityEnvironment()
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{NewInterceptor()}})
+	a := &Activities{Directory: directory{w}}
+	env.RegisterActivity(a)
+	return env, a
+}

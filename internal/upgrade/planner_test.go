@@ -1,0 +1,259 @@
+package upgrade
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+var v136, v137 = MustVersion("v1.36.3"), MustVersion("v1.37.2")
+
+// healthy is a cluster with nothing in the way of an upgrade to v1.37.2.
+func healthy(controlPlanes, workers int) Cluster {
+	c := Cluster{Name: "lab", Version: v136}
+	for i := range controlPlanes {
+		c.Nodes = append(c.Nodes, nodeAt(fmt.Sprintf("cp%d", i+1), true, v136))
+	}
+	for i := range workers {
+		c.Nodes = append(c.Nodes, nodeAt(fmt.Sprintf("w%d", i+1), false, v136))
+	}
+	return c
+}
+
+func nodeAt(name string, controlPlane bool, v Version) Node {
+	n := Node{Name: name, Address: "10.0.0.1", ControlPlane: controlPlane, Kubelet: v, Ready: true,
+		Host: Host{OS: "debian", PackageManager: "apt", Kubeadm: v, Available: []Version{v137}, FreeBytes: 1 << 40}}
+	if controlPlane {
+		n.Components = map[string]Version{APIServer: v, ControllerManager: v, Scheduler: v}
+	}
+	return n
+}
+
+func settings() Settings { return Settings{Repository: "https://pkgs/", MaxUnavailable: 1} }
+
+func TestPlanOfAHealthyCluster(t *testing.T) {
+	c := healthy(3, 2)
+	slices.Reverse(c.Nodes)
+	p := MakePlan(c, v137, settings())
+	require.Empty(t, p.Findings)
+	require.Len(t, p.Hops, 1)
+	var order []string
+	for _, n := range p.Hops[0].NodePlans() {
+		order = append(order, n.Node+" "+string(n.Role))
+	}
+	require.Equal(t, []string{"cp1 firstControlPlane", "cp2 additionalControlPlane", "cp3 additionalControlPlane", "w1 worker", "w2 worker"}, order)
+	require.Equal(t, KubeadmSteps(FirstControlPlane, false), p.Hops[0].ControlPlane[0].Steps)
+	require.Equal(t, KubeadmSteps(Worker, false), p.Hops[0].Workers[0].Steps)
+}
+
+func TestPlanRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*Cluster)
+		target string
+		want   string
+	}{
+		"downgrade":     {nil, "v1.35.4", "lab: v1.36.3 to v1.35.4 is a downgrade, which Kubernetes does not support; choose a target of v1.36.3 or newer"},
+		"skipped minor": {nil, "v1.38.0", "lab: v1.36.3 to v1.38.0 skips a minor version; the control plane moves one minor at a time; upgrade to v1.37 first"},
+		"other major":   {nil, "v2.0.0", "lab: v1.36.3 to v2.0.0 crosses a major version; choose a target of the same major version"},
+		"old kubelet": {func(c *Cluster) { c.Nodes[1].Kubelet = MustVersion("v1.33.0") }, "v1.37.2",
+			"w1: kubelet on w1 is v1.33.0, would be 4 minors behind at v1.37; at most 3 are allowed; bring that kubelet within the skew policy first"},
+		"not ready": {func(c *Cluster) { c.Nodes[1].Ready = false }, "v1.37.2",
+			"w1: the node is not Ready; repair it or remove it from the cluster first"},
+		"no such package": {func(c *Cluster) {
+			c.Nodes[1].Host.Available = []Version{MustVersion("v1.37.0"), MustVersion("v1.37.1")}
+		}, "v1.37.2",
+			"w1: the repository https://pkgs/v1.37 has no kubeadm v1.37.2 (its newest is v1.37.1); choose a version that it has, or update the mirror"},
+		"empty repository": {func(c *Cluster) { c.Nodes[1].Host.Available = nil }, "v1.37.2",
+			"w1: the repository https://pkgs/v1.37 has no kubeadm v1.37.2 (it has none of that minor); choose a version that it has, or update the mirror"},
+		"unreachable host": {func(c *Cluster) { c.Nodes[1].Host = Host{Problem: "dial root@w1: connection refused"} }, "v1.37.2",
+			"w1: dial root@w1: connection refused"},
+		"no package manager": {func(c *Cluster) { c.Nodes[1].Host.PackageManager, c.Nodes[1].Host.OS = "", "flatcar" }, "v1.37.2",
+			"w1: no package manager that pawl knows (os flatcar); apt is supported"},
+		"disk": {func(c *Cluster) { c.Nodes[0].Host.FreeBytes = 1 << 20 }, "v1.37.2",
+			"cp1: 1 MiB free under /var/lib, 256 MiB needed for the backup; free some space"},
+		"newer kubeadm": {func(c *Cluster) { c.Nodes[1].Host.Kubeadm = MustVersion("v1.37.5") }, "v1.37.2",
+			"w1: kubeadm is v1.37.5, newer than the target v1.37.2; choose a target of v1.37.5 or newer, or install the older kubeadm"},
+		"newer component": {func(c *Cluster) { c.Nodes[0].Components[Scheduler] = MustVersion("v1.37.5") }, "v1.37.2",
+			"cp1: kube-scheduler is v1.37.5, newer than the target v1.37.2; choose a target of v1.37.5 or newer"},
+		"unhealthy control plane": {func(c *Cluster) {
+			c.Problems = []Finding{{Severity: SeverityError, Message: "etcd member unhealthy"}}
+		}, "v1.37.2", "etcd member unhealthy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cluster := healthy(1, 1)
+			if c.change != nil {
+				c.change(&cluster)
+			}
+			p := MakePlan(cluster, MustVersion(c.target), settings())
+			require.True(t, p.Refused())
+			require.Empty(t, p.Hops, "a refused plan is never walked")
+			require.Len(t, p.Errors(), 1)
+			require.Equal(t, c.want, p.Errors()[0].String())
+		})
+	}
+}
+
+func TestPlanWithoutControlPlane(t *testing.T) {
+	p := MakePlan(healthy(0, 1), v137, settings())
+	require.Contains(t, p.Errors()[0].String(), "node-role.kubernetes.io/control-plane")
+}
+
+func TestFinishedNodesAreLeftOut(t *testing.T) {
+	c := healthy(2, 2)
+	for i, name := range []string{"cp1", "cp2"} {
+		c.Nodes[i] = nodeAt(name, true, v137)
+	}
+	c.Nodes[2] = nodeAt("w1", false, v137)
+	c.Version = v137
+	p := MakePlan(c, v137, settings())
+	require.Empty(t, p.Hops[0].ControlPlane)
+	require.Len(t, p.Hops[0].Workers, 1)
+	require.Equal(t, "w2", p.Hops[0].Workers[0].Node)
+	c.Nodes[3] = nodeAt("w2", false, v137)
+	require.Empty(t, MakePlan(c, v137, settings()).Hops, "nothing is left to do")
+}
+
+func TestUpgradeIsAppliedWhereItWasBegun(t *testing.T) {
+	c := healthy(3, 0)
+	c.Nodes[1].Components[APIServer] = v137 // an earlier run got this far on cp2
+	p := MakePlan(c, v137, settings())
+	require.Equal(t, "cp2", p.Hops[0].ControlPlane[0].Node)
+	require.Equal(t, FirstControlPlane, p.Hops[0].ControlPlane[0].Role)
+}
+
+func TestConfiguredClusterNeedsNoFirstControlPlane(t *testing.T) {
+	c := healthy(2, 0)
+	c.Version = v137
+	c.Nodes[0] = nodeAt("cp1", true, v137)
+	c.Nodes[0].Kubelet = v136
+	p := MakePlan(c, v137, settings())
+	require.Len(t, p.Hops[0].ControlPlane, 2)
+	for _, n := range p.Hops[0].ControlPlane {
+		require.Equal(t, AdditionalControlPlane, n.Role)
+	}
+}
+
+func TestNodeThatWeLeftCordonedIsFinished(t *testing.T) {
+	c := healthy(1, 1)
+	c.Version, c.Nodes[0], c.Nodes[1] = v137, nodeAt("cp1", true, v137), nodeAt("w1", false, v137)
+	c.Nodes[1].CordonedByPawl = true
+	p := MakePlan(c, v137, settings())
+	require.Equal(t, []Step{VerifyNode, UncordonNode}, p.Hops[0].Workers[0].Steps)
+}
+
+// TestPlansKeepTheSkewPolicy walks generated plans and checks the version skew policy in every state on the way.
+func TestPlansKeepTheSkewPolicy(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		minor := rapid.IntRange(20, 40).Draw(t, "minor")
+		current := MustVersion(fmt.Sprintf("v1.%d.%d", minor, rapid.IntRange(0, 5).Draw(t, "patch")))
+		target := MustVersion(fmt.Sprintf("v1.%d.%d", minor+rapid.IntRange(-1, 2).Draw(t, "minors"), rapid.IntRange(0, 5).Draw(t, "target patch")))
+		c := Cluster{Name: "lab", Version: current}
+		for i := range rapid.IntRange(1, 3).Draw(t, "control planes") {
+			c.Nodes = append(c.Nodes, nodeAt(fmt.Sprintf("cp%d", i), true, current))
+		}
+		for i := range rapid.IntRange(0, 5).Draw(t, "workers") {
+			behind := rapid.IntRange(0, 4).Draw(t, "behind")
+			c.Nodes = append(c.Nodes, nodeAt(fmt.Sprintf("w%d", i), false, MustVersion(fmt.Sprintf("v1.%d.0", minor-behind))))
+		}
+		for i := range c.Nodes {
+			c.Nodes[i].Host.Available = []Version{target}
+		}
+		p := MakePlan(c, target, settings())
+		if p.Refused() {
+			require.Empty(t, p.Hops)
+			return
+		}
+		walk(t, c, p)
+	})
+}
+
+// walk applies the plan's steps in order to a model of the cluster.
+func walk(t *rapid.T, c Cluster, p Plan) {
+	nodes := map[string]*Node{}
+	for i := range c.Nodes {
+		nodes[c.Nodes[i].Name] = &c.Nodes[i]
+	}
+	applied := p.Current == p.Target
+	for _, hop := range p.Hops {
+		var parts []NodePlan
+		for _, plan := range hop.ControlPlane {
+			parts = append(parts, plan.Components())
+		}
+		for _, plan := range hop.ControlPlane {
+			parts = append(parts, plan.Kubelet())
+		}
+		for _, plan := range append(parts, hop.Workers...) {
+			n := nodes[plan.Node]
+			for _, step := range plan.Steps {
+				switch step {
+				case UpgradeControlPlane:
+					require.Equal(t, !applied, plan.Role == FirstControlPlane, "the cluster-wide upgrade is applied exactly once, first")
+					applied = true
+					for _, component := range ControlPlaneComponents {
+						n.Components[component] = plan.To
+					}
+				case UpgradeNodeConfig:
+					require.True(t, applied)
+				case RestartKubelet:
+					n.Kubelet = plan.To
+				}
+				requireSkew(t, c.Nodes)
+			}
+		}
+	}
+	for _, n := range c.Nodes {
+		require.Equal(t, p.Target, n.Kubelet, n.Name)
+	}
+}
+
+func requireSkew(t *rapid.T, nodes []Node) {
+	var servers []Version
+	for _, n := range nodes {
+		if n.ControlPlane {
+			servers = append(servers, n.Components[APIServer])
+		}
+	}
+	oldest, newest := slices.MinFunc(servers, Version.Compare), slices.MaxFunc(servers, Version.Compare)
+	require.LessOrEqual(t, oldest.MinorsBehind(newest), 1, "API servers within one minor")
+	for _, n := range nodes {
+		require.False(t, oldest.MinorsBehind(n.Kubelet) > 0, "kubelet %s of %s newer than API server %s", n.Kubelet, n.Name, oldest)
+		allowed := 3
+		if n.Kubelet.MinorsBehind(MustVersion("v1.25.0")) > 0 {
+			allowed = 2
+		}
+		require.LessOrEqual(t, n.Kubelet.MinorsBehind(newest), allowed, "kubelet %s of %s under API server %s", n.Kubelet, n.Name, newest)
+	}
+}
+
+func TestRemaining(t *testing.T) {
+	p := MakePlan(healthy(1, 4), v137, Settings{MaxUnavailable: 2})
+	s := p.NewStatus()
+	began := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	all := s.Remaining(began)
+	require.Equal(t, Estimate(p), all)
+
+	w1 := &s.Nodes[1]
+	for i := range w1.Steps {
+		w1.Steps[i].State, w1.Steps[i].Started, w1.Steps[i].Ended = Done, began, began.Add(time.Hour)
+	}
+	steps := time.Duration(len(w1.Steps))
+	control := all - 2*nodeEstimate(s, 2)
+	require.Equal(t, control+3*steps*time.Hour/2, s.Remaining(began), "measured times replace typical ones, two workers at a time")
+
+	step := &s.Nodes[2].Steps[0]
+	step.State, step.Started = Running, began
+	require.Equal(t, control+(3*steps-1)*time.Hour/2+15*time.Minute, s.Remaining(began.Add(30*time.Minute)), "a running step counts what is left of it")
+	require.Equal(t, control+(3*steps-1)*time.Hour/2, s.Remaining(began.Add(3*time.Hour)), "and nothing once it is overdue")
+}
+
+func nodeEstimate(s Status, i int) time.Duration {
+	one := Status{Nodes: s.Nodes[i : i+1]}
+	for j := range one.Nodes[0].Steps {
+		one.Nodes[0].Steps[j].State = Pending
+	}
+	return one.Remaining(time.Time{})
+}
