@@ -3,11 +3,7 @@ package activities
 import (
 	"context"
 	"path"
-	"time"
 )
-
-// clusterSettles is how long the whole control plane, or the add-ons' roll-out, may take to become healthy.
-const clusterSettles = 10 * time.Minute
 
 // CheckControlPlane waits until every API server, etcd member, controller-manager and scheduler is healthy. A quorum is
 // not enough: the next restart would lose it.
@@ -16,7 +12,7 @@ func (a *Activities) CheckControlPlane(ctx context.Context, in ClusterInput) (Ou
 	if err != nil {
 		return Outcome{}, err
 	}
-	return Outcome{}, await(ctx, clusterSettles, "check control plane", in.Cluster, api.ControlPlaneHealth)
+	return Outcome{}, await(ctx, "check control plane", in.Cluster, api.ControlPlaneHealth)
 }
 
 // VerifyCluster waits until what belongs to the whole cluster is at the version and healthy: kube-proxy, CoreDNS, every
@@ -26,7 +22,7 @@ func (a *Activities) VerifyCluster(ctx context.Context, in ClusterInput) (Outcom
 	if err != nil {
 		return Outcome{}, err
 	}
-	return Outcome{}, await(ctx, clusterSettles, "verify", in.Cluster, func(ctx context.Context) error {
+	return Outcome{}, await(ctx, "verify", in.Cluster, func(ctx context.Context) error {
 		if err := api.ControlPlaneHealth(ctx); err != nil {
 			return err
 		}

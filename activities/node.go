@@ -1,9 +1,6 @@
 package activities
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // RestartKubelet makes the installed kubelet the running one.
 func (a *Activities) RestartKubelet(ctx context.Context, in NodeInput) (Outcome, error) {
@@ -15,10 +12,6 @@ func (a *Activities) RestartKubelet(ctx context.Context, in NodeInput) (Outcome,
 	return Outcome{KubeletStarted: started}, err
 }
 
-// nodeSettles is how long a node may take to be what it must be after its kubelet's restart: a control plane node pulls
-// no images then, but its API server uses 30 s of grace and etcd may have to catch up.
-const nodeSettles = 10 * time.Minute
-
 // VerifyControlPlane waits until the node's static pods are Ready at the version and every API server and etcd member
 // of the cluster is healthy, so that the next control plane node may be touched.
 func (a *Activities) VerifyControlPlane(ctx context.Context, in NodeInput) (Outcome, error) {
@@ -26,7 +19,7 @@ func (a *Activities) VerifyControlPlane(ctx context.Context, in NodeInput) (Outc
 	if err != nil {
 		return Outcome{}, err
 	}
-	return Outcome{}, await(ctx, nodeSettles, "verify the control plane on", in.Node, func(ctx context.Context) error {
+	return Outcome{}, await(ctx, "verify the control plane on", in.Node, func(ctx context.Context) error {
 		return controlPlaneSettled(ctx, api, in)
 	})
 }
@@ -51,7 +44,7 @@ func (a *Activities) VerifyNode(ctx context.Context, in NodeInput) (Outcome, err
 	if err != nil {
 		return Outcome{}, err
 	}
-	return Outcome{}, await(ctx, nodeSettles, "verify", in.Node, func(ctx context.Context) error {
+	return Outcome{}, await(ctx, "verify", in.Node, func(ctx context.Context) error {
 		if err := host.KubeletHealthy(ctx); err != nil {
 			return err
 		}

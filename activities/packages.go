@@ -1,8 +1,6 @@
 package activities
 
-import (
-	"context"
-)
+import "context"
 
 // DownloadPackages fetches a node's packages ahead of its turn, so that nobody waits for the network while the node is
 // drained. It installs nothing.

@@ -19,8 +19,7 @@ const (
 	QueryStatus = "status" // of ClusterUpgrade: upgrade.Status; of NodeUpgrade: upgrade.NodeStatus
 	QueryPlan   = "plan"   // of ClusterUpgrade: upgrade.Plan
 
-	UpdateRetry = "retry" // of NodeUpgrade, while held: Decision
-	UpdateAbort = "abort" // of ClusterUpgrade: Decision
+	UpdateRetry = "retry" // of ClusterUpgrade and NodeUpgrade, while held: Decision
 )
 
 // ClusterUpgradeID is the id of a cluster's upgrade. There is one at a time, because the id is the lock.

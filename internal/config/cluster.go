@@ -69,6 +69,7 @@ type Drain struct {
 	Timeout upgrade.Duration `json:"timeout"`
 }
 
+// What the fields may be, and what they are when nothing is said.
 const (
 	ProviderKubeadm = "kubeadm"
 	StrategyRolling = "rolling"

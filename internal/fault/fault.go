@@ -13,6 +13,7 @@ import (
 // Kind is the class of a fault. Each kind has one treatment, the same everywhere.
 type Kind string
 
+// The kinds, with what happens next.
 const (
 	InvalidInput       Kind = "InvalidInput"       // stop: what a person wrote is wrong
 	SkewViolation      Kind = "SkewViolation"      // stop: the version skew policy forbids it

@@ -77,7 +77,7 @@ func (c *Cluster) apiServerReady(ctx context.Context, node, endpoint string) err
 	if err != nil {
 		return fault.Wrap(fault.Unreachable, "check kube-apiserver of", node, err, "")
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	body, _ := io.ReadAll(io.LimitReader(response.Body, 4096))
 	if response.StatusCode != http.StatusOK {
 		return fault.New(fault.VerificationFailed, "check kube-apiserver of", node,

@@ -3,6 +3,7 @@ package upgrade
 // Role says what a node is to an upgrade.
 type Role string
 
+// The roles.
 const (
 	FirstControlPlane      Role = "firstControlPlane"      // where the cluster-wide upgrade is applied
 	AdditionalControlPlane Role = "additionalControlPlane" // follows the first, one at a time
@@ -77,6 +78,7 @@ type Settings struct {
 // Severity of a finding.
 type Severity string
 
+// The severities.
 const (
 	SeverityError   Severity = "error"   // the plan is refused
 	SeverityWarning Severity = "warning" // worth knowing before starting

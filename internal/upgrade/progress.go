@@ -8,6 +8,7 @@ import (
 // State is where a run, a stage, a node or a step is.
 type State string
 
+// The states.
 const (
 	Pending State = "pending"
 	Running State = "running"

@@ -3,6 +3,7 @@ package upgrade
 // Step is one thing done to one node. Each is observed first, done if needed, and verified.
 type Step string
 
+// The steps.
 const (
 	InstallKubeadm      Step = "installKubeadm"
 	UpgradeControlPlane Step = "upgradeControlPlane" // kubeadm upgrade apply, or node on further control planes

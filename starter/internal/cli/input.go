@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pawl-dev/pawl/internal/upgrade"
+	"github.com/pawl-dev/pawl/starter/internal/exit"
+	"github.com/pawl-dev/pawl/workflows"
+)
+
+// upgradeInput reads a cluster's name and a target. What can be told to be wrong here needs no server.
+func upgradeInput(op, cluster, target string) (workflows.ClusterUpgradeInput, error) {
+	var none workflows.ClusterUpgradeInput
+	if err := checkCluster(op, cluster); err != nil {
+		return none, err
+	}
+	if target == "" {
+		return none, exit.Errorf(exit.BadInput, "%s %s: no target: say --to v1.37.2", op, cluster)
+	}
+	version, err := upgrade.ParseVersion(target)
+	if err != nil {
+		return none, exit.Errorf(exit.BadInput, "%s %s: %v", op, cluster, err)
+	}
+	return workflows.ClusterUpgradeInput{Cluster: cluster, TargetVersion: version.String()}, nil
+}
+
+// checkCluster refuses names that cannot be the name of a definition.
+func checkCluster(op, cluster string) error {
+	if cluster == "" || strings.ContainsAny(cluster, "/\\ \t\n") || strings.HasPrefix(cluster, ".") {
+		return exit.Errorf(exit.BadInput, "%s: %q is not a cluster's name; it is the name of a file, clusters/NAME.yaml", op, cluster)
+	}
+	return nil
+}
+
+// outputFlag adds -o.
+func outputFlag(c *cobra.Command, format *string) {
+	c.Flags().StringVarP(format, "output", "o", "text", "text or json")
+}
+
+// wantsJSON reads -o.
+func wantsJSON(format string) (bool, error) {
+	switch format {
+	case "json":
+		return true, nil
+	case "text", "":
+		return false, nil
+	}
+	return false, exit.Errorf(exit.BadInput, "--output %q, wanted text or json", format)
+}

@@ -1,0 +1,83 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pawl-dev/pawl/starter/internal/exit"
+	"github.com/pawl-dev/pawl/starter/internal/snapshot"
+	"github.com/pawl-dev/pawl/starter/internal/upgrades"
+	"github.com/pawl-dev/pawl/starter/internal/view"
+	"github.com/pawl-dev/pawl/starter/internal/watch"
+)
+
+func watchCommand() *cobra.Command {
+	var format string
+	c := &cobra.Command{
+		Use:   "watch CLUSTER",
+		Short: "Follow an upgrade live, until it ends or waits for a person",
+		Long: `Follow the newest upgrade of a cluster. On a terminal it is a live picture; elsewhere one line for each
+change, and with -o json one status for each change. Ctrl-C ends the watching, not the upgrade.
+
+Exits with 0 when it is done, 12 when it waits for a person, 1 when it failed or was aborted.`,
+		Example: "  pawl watch lab\n  pawl watch lab -o json > upgrade.jsonl",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			asJSON, err := wantsJSON(format)
+			if err != nil {
+				return err
+			}
+			if err := checkCluster("watch", args[0]); err != nil {
+				return err
+			}
+			client, err := upgrades.Connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			return follow(cmd, client, args[0], asJSON)
+		},
+	}
+	outputFlag(c, &format)
+	return c
+}
+
+// follow watches in the way that suits where the output goes, and says how it was left.
+func follow(cmd *cobra.Command, client *upgrades.Client, cluster string, asJSON bool) error {
+	ctx, out, errOut := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
+	source := func(ctx context.Context) (snapshot.Snapshot, error) { return client.Status(ctx, cluster) }
+	var last snapshot.Snapshot
+	var err error
+	switch {
+	case asJSON:
+		last, err = watch.Follow(ctx, source, watch.Interval, watch.JSONLines(out, errOut))
+	case terminal(out) && terminal(os.Stdin):
+		last, err = watch.Screen(ctx, source, os.Stdin, out, style(out).Color)
+	default:
+		last, err = watch.Follow(ctx, source, watch.Interval, watch.Lines(out, time.Now))
+		if err == nil {
+			heldHint(cmd, last)
+		}
+	}
+	if exit.Code(err) == exit.Interrupted {
+		fmt.Fprintf(errOut, "pawl: the upgrade goes on; follow it with \"pawl watch %s\"\n", cluster)
+	}
+	if err != nil {
+		return err
+	}
+	if code := watch.Code(last.State); code != exit.Done {
+		return exit.Silent(code)
+	}
+	return nil
+}
+
+// heldHint says what a person can do; the live picture has it already.
+func heldHint(cmd *cobra.Command, s snapshot.Snapshot) {
+	for _, command := range view.Retries(s) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "pawl: the upgrade waits for a person; when the cause is removed: %s\n", command)
+	}
+}

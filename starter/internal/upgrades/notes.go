@@ -1,0 +1,93 @@
+package upgrades
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	failurepb "go.temporal.io/api/failure/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/sdk/converter"
+
+	"github.com/pawl-dev/pawl/internal/upgrade"
+	"github.com/pawl-dev/pawl/starter/internal/snapshot"
+)
+
+// notesOf says what Temporal knows of the activities that are under way: what they report of themselves, and why they
+// are tried again.
+func notesOf(node string, pending []*workflowpb.PendingActivityInfo) []snapshot.Note {
+	pending = slices.Clone(pending)
+	slices.SortFunc(pending, func(a, b *workflowpb.PendingActivityInfo) int {
+		return strings.Compare(a.GetActivityId(), b.GetActivityId())
+	})
+	var notes []snapshot.Note
+	add := func(text string) { notes = append(notes, snapshot.Note{Node: node, Text: text}) }
+	for _, a := range pending {
+		switch a.GetState() {
+		case enumspb.PENDING_ACTIVITY_STATE_PAUSED, enumspb.PENDING_ACTIVITY_STATE_PAUSE_REQUESTED:
+			add("paused in Temporal: unpause the activity " + a.GetActivityId() + " to go on")
+		}
+		about := ""
+		if node == "" { // several things of a cluster may be under way; a node is at its one step
+			about = a.GetActivityId() + ": "
+		}
+		for _, text := range progressOf(a) {
+			add(about + text)
+		}
+		if a.GetAttempt() > 1 && a.GetLastFailure() != nil {
+			add(about + fmt.Sprintf("retrying, attempt %d: %s", a.GetAttempt(), failureText(a.GetLastFailure())))
+		}
+	}
+	return notes
+}
+
+// progressOf reads a heartbeat: a drain's pass, or a line of text.
+func progressOf(a *workflowpb.PendingActivityInfo) []string {
+	details := a.GetHeartbeatDetails().GetPayloads()
+	if len(details) == 0 {
+		return nil
+	}
+	var text string
+	if converter.GetDefaultDataConverter().FromPayload(details[0], &text) == nil {
+		if text == "" {
+			return nil
+		}
+		return []string{text}
+	}
+	var pass upgrade.DrainPass
+	if converter.GetDefaultDataConverter().FromPayload(details[0], &pass) != nil {
+		return nil
+	}
+	return drainTexts(pass)
+}
+
+// blockedShown is how many blocked pods are named before the rest is counted.
+const blockedShown = 3
+
+func drainTexts(p upgrade.DrainPass) []string {
+	var texts []string
+	if leaving := p.Terminating + p.Evicted; leaving == 1 {
+		texts = append(texts, "1 pod on its way out")
+	} else if leaving > 1 {
+		texts = append(texts, fmt.Sprintf("%d pods on their way out", leaving))
+	}
+	for i, b := range p.Blocked {
+		if i == blockedShown {
+			return append(texts, fmt.Sprintf("and %d more pods blocked", len(p.Blocked)-i))
+		}
+		texts = append(texts, b.Pod+" "+b.Reason)
+	}
+	return texts
+}
+
+// failureText is why an attempt failed. A time-out has a cause that its own text does not name.
+func failureText(f *failurepb.Failure) string {
+	if t := f.GetTimeoutFailureInfo(); t != nil {
+		if t.GetTimeoutType() == enumspb.TIMEOUT_TYPE_HEARTBEAT {
+			return "the worker that did it went away"
+		}
+		return "it took too long (" + t.GetTimeoutType().String() + ")"
+	}
+	return strings.Join(strings.Fields(f.GetMessage()), " ")
+}

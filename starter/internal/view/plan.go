@@ -1,0 +1,159 @@
+package view
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// Plan renders a plan: where the nodes are, what will be done in which order, what stands in the way.
+func Plan(p upgrade.Plan, st Style) string {
+	var b strings.Builder
+	fmt.Fprintln(&b, planHeadline(p, st))
+	if len(p.Nodes) > 0 {
+		fmt.Fprintln(&b)
+		for i, line := range planTable(p, st) {
+			if i == 0 {
+				line = st.dim(line)
+			}
+			fmt.Fprintln(&b, line)
+		}
+	}
+	number := 1
+	for i, h := range p.Hops {
+		fmt.Fprintf(&b, "\n%s\n", st.bold(fmt.Sprintf("Hop %d of %d: %s -> %s", i+1, len(p.Hops), h.From, h.To)))
+		number = hopLines(&b, h, p.Settings, number)
+	}
+	if len(p.Findings) > 0 {
+		fmt.Fprintf(&b, "\n%s\n%s", st.bold("Findings"), Findings(p.Findings, st))
+	}
+	return b.String()
+}
+
+func planHeadline(p upgrade.Plan, st Style) string {
+	path := fmt.Sprintf("%s: %s -> %s", p.Cluster, p.Current, p.Target)
+	switch {
+	case p.Refused():
+		return st.red(st.bold(path+" refused")) + ": " + count(len(p.Errors()), "error")
+	case len(p.Hops) == 0:
+		return st.bold(fmt.Sprintf("%s: every node is at %s, nothing to do", p.Cluster, p.Target))
+	}
+	return fmt.Sprintf("%s, %s, %s, %s", st.bold(path), count(len(p.Hops), "hop"),
+		count(len(p.Nodes), "node"), about(upgrade.Estimate(p)))
+}
+
+func planTable(p upgrade.Plan, st Style) []string {
+	var rows [][]string
+	for _, n := range p.Nodes {
+		role := "worker"
+		if n.ControlPlane {
+			role = "control plane"
+		}
+		rows = append(rows, []string{n.Name, role, n.Kubelet.String(), components(n), n.Host.Kubeadm.String(),
+			condition(n, st), n.Host.OS})
+	}
+	return tableLines([]string{"node", "role", "kubelet", "control plane", "kubeadm", "state", "os"}, rows)
+}
+
+// components are the versions of a node's static pods: one when they agree, all when they do not.
+func components(n upgrade.Node) string {
+	var parts []string
+	var versions []upgrade.Version
+	for _, name := range upgrade.ControlPlaneComponents {
+		if v, ok := n.Components[name]; ok {
+			versions = append(versions, v)
+			parts = append(parts, strings.TrimPrefix(name, "kube-")+" "+v.String())
+		}
+	}
+	if len(slices.Compact(slices.Clone(versions))) == 1 {
+		return versions[0].String()
+	}
+	return strings.Join(parts, ", ")
+}
+
+func condition(n upgrade.Node, st Style) string {
+	s := "Ready"
+	if !n.Ready {
+		s = st.red("NotReady")
+	}
+	switch {
+	case n.CordonedByPawl:
+		s += st.yellow(", cordoned by pawl")
+	case n.Cordoned:
+		s += st.yellow(", cordoned")
+	}
+	return s
+}
+
+// hopLines lists what will be done, numbered through; nodes with the same steps share an entry.
+func hopLines(b *strings.Builder, h upgrade.Hop, s upgrade.Settings, number int) int {
+	if len(h.ControlPlane) > 0 {
+		fmt.Fprintln(b, "  Control plane, one node at a time")
+		number = groupLines(b, h.ControlPlane, number)
+	}
+	if len(h.Workers) > 0 {
+		fmt.Fprintf(b, "  Workers, at most %d at a time\n", max(1, s.MaxUnavailable))
+		number = groupLines(b, h.Workers, number)
+	}
+	return number
+}
+
+func groupLines(b *strings.Builder, plans []upgrade.NodePlan, number int) int {
+	for len(plans) > 0 {
+		same := 1
+		for same < len(plans) && alike(plans[0], plans[same]) {
+			same++
+		}
+		var nodes []string
+		for _, n := range plans[:same] {
+			nodes = append(nodes, n.Node)
+		}
+		label := fmt.Sprintf("%d.", number)
+		if same > 1 {
+			label = fmt.Sprintf("%d-%d.", number, number+same-1)
+		}
+		fmt.Fprintf(b, "    %s %s: %s\n", label, names(nodes), stepTitles(plans[0]))
+		plans, number = plans[same:], number+same
+	}
+	return number
+}
+
+// alike reports whether two nodes share an entry: workers whose steps are the same. Control planes stand alone, since
+// their order is what people look for.
+func alike(a, b upgrade.NodePlan) bool {
+	return a.Role == b.Role && !a.Role.IsControlPlane() && a.StaysCordoned == b.StaysCordoned && slices.Equal(a.Steps, b.Steps)
+}
+
+func stepTitles(n upgrade.NodePlan) string {
+	var titles []string
+	for _, step := range n.Steps {
+		title := step.Title()
+		titles = append(titles, strings.ToLower(title[:1])+title[1:])
+	}
+	s := strings.Join(titles, ", ")
+	if n.Role == upgrade.FirstControlPlane {
+		s += " (applies the upgrade to the cluster)"
+	}
+	if n.StaysCordoned {
+		s += " (stays cordoned)"
+	}
+	return s
+}
+
+// Findings lists findings, the gravest first, one on a line.
+func Findings(all []upgrade.Finding, st Style) string {
+	var b strings.Builder
+	for _, kind := range []struct {
+		severity upgrade.Severity
+		paint    func(string) string
+	}{{upgrade.SeverityError, st.red}, {upgrade.SeverityWarning, st.yellow}, {upgrade.SeverityInfo, st.dim}} {
+		for _, f := range all {
+			if f.Severity == kind.severity {
+				fmt.Fprintf(&b, "  %s %s\n", kind.paint(fmt.Sprintf("%-7s", f.Severity)), f)
+			}
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,249 @@
+package view
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pawl-dev/pawl/internal/upgrade"
+	"github.com/pawl-dev/pawl/starter/internal/snapshot"
+	"github.com/pawl-dev/pawl/starter/internal/timing"
+)
+
+var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
+
+// estimate is left out of the comparison: the core may learn to estimate better.
+var estimate = regexp.MustCompile(`about \d+m|less than 1m`)
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	got = estimate.ReplaceAllString(got, "about Nm")
+	file := filepath.Join("testdata", name+".txt")
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("%v; write it with: go test ./starter/internal/view -update", err)
+	}
+	if got != string(want) {
+		t.Errorf("%s differs; got:\n%s\nwant:\n%s", file, got, want)
+	}
+}
+
+var (
+	v136 = upgrade.MustVersion("v1.36.3")
+	v137 = upgrade.MustVersion("v1.37.2")
+	noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+)
+
+func at(seconds int) time.Time { return noon.Add(time.Duration(seconds) * time.Second) }
+
+func clusterNode(name string, controlPlane bool) upgrade.Node {
+	n := upgrade.Node{Name: name, Address: "10.0.0.1", ControlPlane: controlPlane, Kubelet: v136, Ready: true,
+		Host: upgrade.Host{OS: "debian", PackageManager: "apt", Kubeadm: v136, Available: []upgrade.Version{v137}, FreeBytes: 1 << 40}}
+	if controlPlane {
+		n.Components = map[string]upgrade.Version{}
+		for _, c := range upgrade.ControlPlaneComponents {
+			n.Components[c] = v136
+		}
+	}
+	return n
+}
+
+func makePlan(change func(*upgrade.Cluster)) upgrade.Plan {
+	c := upgrade.Cluster{Name: "lab", Version: v136, Nodes: []upgrade.Node{
+		clusterNode("cp1", true), clusterNode("cp2", true), clusterNode("w1", false), clusterNode("w2", false), clusterNode("w3", false),
+	}}
+	if change != nil {
+		change(&c)
+	}
+	return upgrade.MakePlan(c, v137, upgrade.Settings{MaxUnavailable: 1})
+}
+
+func TestPlan(t *testing.T) {
+	many := makePlan(func(c *upgrade.Cluster) {
+		c.Nodes = c.Nodes[:1]
+		for _, name := range strings.Fields("w01 w02 w03 w04 w05 w06 w07 w08 w09 w10 w11 w12") {
+			c.Nodes = append(c.Nodes, clusterNode(name, false))
+		}
+	})
+	many.Settings.MaxUnavailable = 3
+	for name, p := range map[string]upgrade.Plan{
+		"plan":      makePlan(nil),
+		"plan-many": many,
+		"plan-mixed": makePlan(func(c *upgrade.Cluster) {
+			c.Nodes[0].Components[upgrade.APIServer] = v137
+			c.Nodes[3].Cordoned = true
+			c.Nodes[4].CordonedByPawl = true
+			c.Problems = []upgrade.Finding{{Severity: upgrade.SeverityWarning, Check: "budget", Target: "payments/api",
+				Message: "the PodDisruptionBudget allows no disruption now", Remedy: "the drain of its nodes will wait"}}
+		}),
+		"plan-refused": makePlan(func(c *upgrade.Cluster) {
+			c.Nodes[2].Ready = false
+			c.Nodes[3].Cordoned = true
+		}),
+		"plan-nothing": makePlan(func(c *upgrade.Cluster) {
+			c.Version = v137
+			for i := range c.Nodes {
+				c.Nodes[i].Kubelet, c.Nodes[i].Host.Kubeadm = v137, v137
+				for _, component := range upgrade.ControlPlaneComponents {
+					if c.Nodes[i].ControlPlane {
+						c.Nodes[i].Components[component] = v137
+					}
+				}
+			}
+		}),
+	} {
+		golden(t, name, Plan(p, Style{}))
+	}
+	golden(t, "plan-color", Plan(makePlan(nil), Style{Color: true}))
+}
+
+// running is an upgrade in the middle of its first worker.
+func running() snapshot.Snapshot {
+	s := makePlan(nil).NewStatus()
+	s.State, s.Hop, s.Started = upgrade.Running, 1, noon
+	s.Stages = []upgrade.Progress{
+		{Title: "Look and plan", State: upgrade.Done, Started: at(0), Ended: at(4), Worked: upgrade.Duration(3 * time.Second)},
+		{Title: "Back up", State: upgrade.Done, Started: at(4), Ended: at(10), Worked: upgrade.Duration(6 * time.Second)},
+		{Title: "Upgrade nodes", State: upgrade.Running, Started: at(10)},
+		{Title: "Verify the cluster", State: upgrade.Pending},
+	}
+	clock := 10
+	for i := 0; i < 2; i++ {
+		clock = finish(&s.Nodes[i], clock, 20)
+	}
+	w := &s.Nodes[2]
+	w.State, w.Workflow = upgrade.Running, "node-upgrade/lab/w1"
+	for j := 0; j < 2; j++ {
+		w.Steps[j].State, w.Steps[j].Started, w.Steps[j].Ended = upgrade.Done, at(clock), at(clock+5)
+		w.Steps[j].Worked = upgrade.Duration(4 * time.Second)
+		clock += 5
+	}
+	w.Steps[2].State, w.Steps[2].Started = upgrade.Running, at(clock)
+	return snapshot.Snapshot{Status: s, Workflow: "cluster-upgrade/lab", Run: "r1", Notes: []snapshot.Note{
+		{Node: "w1", Text: "2 pods on their way out"},
+		{Node: "w1", Text: "payments/api-2 blocked by PodDisruptionBudget payments/api (needs 3 healthy, has 3)"},
+	}}
+}
+
+// finish marks all steps of a node as done, each taking some seconds, of which one is not its own work.
+func finish(n *upgrade.NodeStatus, from, each int) int {
+	n.State = upgrade.Done
+	for i := range n.Steps {
+		s := &n.Steps[i]
+		s.State, s.Started, s.Ended = upgrade.Done, at(from), at(from+each)
+		s.Worked = upgrade.Duration(time.Duration(each-1) * time.Second)
+		from += each
+	}
+	return from
+}
+
+func held() snapshot.Snapshot {
+	s := running()
+	s.Notes = nil
+	s.State = upgrade.Held
+	w := &s.Nodes[2]
+	w.State = upgrade.Held
+	w.Held = "drain w1: payments/api-2 blocked by PodDisruptionBudget payments/api (needs 3 healthy, has 3)"
+	s.Message = "w1: " + w.Held
+	return s
+}
+
+// heldCluster is held in a step of the whole cluster.
+func heldCluster() snapshot.Snapshot {
+	s := running()
+	s.Notes, s.Nodes = nil, s.Nodes[:2]
+	s.State = upgrade.Held
+	s.Message = "Check that every API server and etcd member is healthy: check lab: etcd member cp2 does not answer"
+	return s
+}
+
+func done() snapshot.Snapshot {
+	s := running()
+	s.Notes, s.Backup = nil, "/var/lib/pawl/backup/r1"
+	clock := 300
+	for i := 2; i < len(s.Nodes); i++ {
+		clock = finish(&s.Nodes[i], clock, 4)
+	}
+	s.Stages[2].State, s.Stages[2].Ended = upgrade.Done, at(clock)
+	s.Stages[3] = upgrade.Progress{Title: "Verify the cluster", State: upgrade.Done, Started: at(clock), Ended: at(clock + 2),
+		Worked: upgrade.Duration(2 * time.Second)}
+	s.State, s.Ended = upgrade.Done, at(clock+2)
+	return s
+}
+
+func failed() snapshot.Snapshot {
+	s := running()
+	s.Notes = nil
+	s.State, s.Message, s.Ended = upgrade.Failed, "upgrade control plane cp1: kubeadm said no; cp1 is at v1.36.3 and schedulable", at(400)
+	s.Nodes[2].State, s.Nodes[2].Steps[2].State, s.Nodes[2].Steps[2].Ended = upgrade.Failed, upgrade.Failed, at(399)
+	return s
+}
+
+func TestStatus(t *testing.T) {
+	now := at(330)
+	short := Status(running(), now, Style{Height: 12})
+	golden(t, "status-low-window", short)
+	if lines := strings.Count(short, "\n"); lines > 16 {
+		t.Errorf("%d lines for a window of 12", lines)
+	}
+	golden(t, "status-running", Status(running(), now, Style{}))
+	golden(t, "status-color", Status(running(), now, Style{Color: true}))
+	golden(t, "status-held", Status(held(), now, Style{}))
+	golden(t, "status-held-cluster", Status(heldCluster(), now, Style{}))
+	golden(t, "status-done", Status(done(), at(9999), Style{}))
+	golden(t, "status-failed", Status(failed(), at(9999), Style{}))
+	golden(t, "status-begun", Status(snapshot.Snapshot{Status: upgrade.Status{Cluster: "lab", State: upgrade.Running,
+		Started: noon, Target: v137}}, at(2), Style{}))
+}
+
+func TestReport(t *testing.T) {
+	for name, s := range map[string]snapshot.Snapshot{"report-done": done(), "report-running": running(), "report-failed": failed()} {
+		now := at(330)
+		golden(t, name, Report(s, timing.Of(s.Status, now), now, Style{}))
+	}
+}
+
+func TestChanges(t *testing.T) {
+	begun := running()
+	begun.Notes = nil
+	begun.Nodes[2].State = upgrade.Pending
+	for i := range begun.Nodes[2].Steps {
+		begun.Nodes[2].Steps[i] = upgrade.StepStatus{Step: begun.Nodes[2].Steps[i].Step, State: upgrade.Pending}
+	}
+	now := at(310)
+	var b strings.Builder
+	part := func(title string, lines []string) {
+		b.WriteString("# " + title + "\n")
+		for _, l := range lines {
+			b.WriteString(l + "\n")
+		}
+	}
+	first, mid, hold, end := begun, running(), held(), done()
+	part("first look", Changes(nil, first, now))
+	part("nothing new", Changes(&first, first, now))
+	part("a node goes on, and is blocked", Changes(&first, mid, now))
+	part("held", Changes(&mid, hold, now))
+	part("done", Changes(&hold, end, now))
+	golden(t, "changes", b.String())
+}
+
+func TestShort(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0s", 0: "0.0s", 420 * time.Millisecond: "0.4s", 9960 * time.Millisecond: "10s", 59500 * time.Millisecond: "1m00s",
+		154 * time.Second: "2m34s", 3720 * time.Second: "1h02m",
+	} {
+		if got := Short(d); got != want {
+			t.Errorf("Short(%s) = %q, want %q", d, got, want)
+		}
+	}
+}
