@@ -69,7 +69,7 @@ lab-status: lab ## What runs in the lab
 
 .PHONY: demo
 demo: build lab ## A lab cluster, upgraded before your eyes (Linux, root)
-	./demo.sh $(CONTROL_PLANES) $(WORKERS) $(FROM) $(TO)
+	./lab/demo.sh $(CONTROL_PLANES) $(WORKERS) $(FROM) $(TO)
 
 .PHONY: e2e
 e2e: build lab ## Upgrade lab clusters of 1+2 and 3+2 nodes, killing pawl on the way (Linux, root, about 40 minutes)

@@ -70,43 +70,56 @@ func (a apt) download(ctx context.Context, repository string, v upgrade.Version,
 		return err
 	}
 	if !found {
-		s, err := a.source(ctx, repository)
+		argv, err := a.prepareDownload(ctx, dir, repository, v, packages)
 		if err != nil {
+			a.remove(ctx, dir)
 			return err
 		}
-		if _, err := a.must(ctx, op, "install", "-d", "-m", "755", "/run/pawl", dir); err != nil {
-			return err
-		}
-		options, err := a.isolate(ctx, dir, s, v)
-		if err != nil {
-			return err
-		}
-		wanted, err := a.wanted(ctx, options, v, packages)
-		if err != nil {
-			return err
-		}
-		argv := append([]string{"apt-get", "install", "--yes", "--download-only", "--allow-change-held-packages"}, options...)
-		end, err = a.runJob(ctx, job{unit: unit, argv: append(append(argv, "-o", lockTimeout), wanted...)})
-		if err != nil {
-			return err
+		if end, err = a.runJob(ctx, job{unit: unit, argv: argv}); err != nil {
+			return err // perhaps it runs, and needs the folder
 		}
 	}
 	a.remove(ctx, dir)
 	return a.aptFault(op, end)
 }
 
+// prepareDownload makes the package lists in dir and returns the command that fetches the packages.
+func (a apt) prepareDownload(ctx context.Context, dir, repository string, v upgrade.Version, packages []string) ([]string, error) {
+	s, err := a.source(ctx, repository)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := a.must(ctx, "make a folder", "install", "-d", "-m", "755", "/run/pawl", dir); err != nil {
+		return nil, err
+	}
+	options, err := a.isolate(ctx, dir, s, v)
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := a.wanted(ctx, options, v, packages)
+	if err != nil {
+		return nil, err
+	}
+	argv := []string{"apt-get", "install", "--yes", "--download-only", "--allow-change-held-packages", "-o", lockTimeout}
+	return append(append(argv, options...), wanted...), nil
+}
+
 // lockTimeout makes apt wait for another apt, such as unattended-upgrades, instead of failing (apt 1.9.11 and later).
 const lockTimeout = "DPkg::Lock::Timeout=300"
 
-// install brings the packages to v. Holds are never taken off: --allow-change-held-packages installs a held package
-// and leaves it on hold, so that there is no moment at which an interruption could lose a hold.
+// install brings the packages to v.
 func (a apt) install(ctx context.Context, repository string, v upgrade.Version, packages []string) error {
 	op := "install " + strings.Join(packages, ", ") + " " + v.String()
 	unit := "pawl-apt-install-" + strings.Join(packages, "-") + "-" + v.String()
 	// Before all else: an apt that an earlier run started must be left alone until it ends.
-	if end, found, err := a.awaitJob(ctx, unit); err != nil {
+	end, found, err := a.awaitJob(ctx, unit)
+	if err != nil {
 		return err
-	} else if found && end.failure != "" {
+	}
+	if err := a.restoreHolds(ctx); err != nil {
+		return err
+	}
+	if found && end.failure != "" {
 		return a.aptFault(op, end)
 	}
 	if missing, err := a.notAt(ctx, v, packages); err != nil || len(missing) == 0 {
@@ -122,13 +135,15 @@ func (a apt) install(ctx context.Context, repository string, v upgrade.Version, 
 	if err != nil {
 		return err
 	}
-	argv := []string{"apt-get", "install", "--yes", "--allow-change-held-packages", "--no-remove", "--no-install-recommends",
-		"-o", lockTimeout, "-o", "Dpkg::Options::=--force-confold"}
-	end, err := a.runJob(ctx, job{unit: unit, argv: append(argv, wanted...)})
-	if err != nil {
+	if err := a.recordHolds(ctx); err != nil {
 		return err
 	}
-	if err := a.aptFault(op, end); err != nil {
+	argv := []string{"apt-get", "install", "--yes", "--allow-change-held-packages", "--no-remove", "--no-install-recommends",
+		"-o", lockTimeout, "-o", "Dpkg::Options::=--force-confold"}
+	if end, err = a.runJob(ctx, job{unit: unit, argv: append(argv, wanted...)}); err != nil {
+		return err
+	}
+	if err := firstError(a.restoreHolds(ctx), a.aptFault(op, end)); err != nil {
 		return err
 	}
 	missing, err := a.notAt(ctx, v, packages)

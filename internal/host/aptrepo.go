@@ -35,8 +35,9 @@ func (a apt) source(ctx context.Context, repository string) (aptSource, error) {
 
 // sources are all entries that may be for Kubernetes packages.
 func (a apt) sources(ctx context.Context) ([]aptSource, error) {
-	// grep's exit code is 1 when there is none and 2 when a file is missing, which is usual.
-	r, err := a.user(ctx, "grep", "-RlsE", "--include=*.list", "--include=*.sources", "/v[0-9]+[.][0-9]+/deb",
+	// grep's exit code is 1 when there is none and 2 when a file is missing, which is usual. As root: entries with
+	// credentials may not be readable for everybody.
+	r, err := a.root(ctx, "grep", "-RlsE", "--include=*.list", "--include=*.sources", "/v[0-9]+[.][0-9]+/deb",
 		"/etc/apt/sources.list", "/etc/apt/sources.list.d")
 	if err != nil {
 		return nil, err

@@ -131,7 +131,8 @@ func tail(output string) string {
 	const most = 600
 	var lines []string
 	for line := range strings.Lines(output) {
-		if line = strings.TrimSpace(line); line != "" {
+		line = strings.TrimSpace(line)
+		if line != "" && !strings.HasPrefix(line, "(Reading database") { // dpkg's progress, some twenty lines
 			lines = append(lines, line)
 		}
 	}

@@ -37,7 +37,7 @@ func (h *Host) runJob(ctx context.Context, j job) (ending, error) {
 		return end, err
 	}
 	argv := []string{
-		"systemd-run", "--quiet", "--no-block", "--unit=" + j.unit, "--description=pawl: " + strings.Join(j.argv, " "),
+		"systemd-run", "--quiet", "--no-block", "--unit=" + j.unit, "--description=pawl: " + strings.Join(j.argv[:min(3, len(j.argv))], " "),
 		"--property=Type=oneshot", "--property=RemainAfterExit=yes",
 		// A unit starts in a nearly empty environment. needrestart would restart the container runtime after apt.
 		"--setenv=HOME=/root", "--setenv=LC_ALL=C.UTF-8", "--setenv=DEBIAN_FRONTEND=noninteractive",

@@ -14,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	gossh "golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+	"golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/ssh"
@@ -143,11 +145,38 @@ func TestChangedHostKeyIsRefused(t *testing.T) {
 		run(t, c, "true")
 	})
 	t.Run("also when the host has no key of the known type", func(t *testing.T) {
-		writeFile(t, s.knownHosts, []byte("["+strings.Replace(s.address, ":", "]:", 1)+" ssh-rsa "+
-			"AAAAB3NzaC1yc2EAAAADAQABAAAAgQDEbKq5U57fhzQ3SBbs3NVmgY2ouYZfPhc6cXBNEFpRT3T100fnbkYw+EHi76nwsp+uGxk08kh4GG881DrgotptrJj2dJxXpWp/SFdVu5S9fFU6l6dCTC9IBYYCCV8PvXbBZ3oDZyyyJT7/vXSaUdbk3x9MeNlYrgItm2KY6MdHYEg8R994Sspn1sE4Ydey5DfG/WNWVrzFCI0sWI3yj4zuCcUXFz9sEG8fIYikD9rNuohiMenWjkj6oLTwZGVW2q4wRL0051XBkmfnPD/H6gqOML9MbZQ8D6/+az0yF9oD61SkifhBNBRRNaIab/Np7XD61siR8zNMG/vCKjFGICnp\n"))
+		s.know(t, writeKey(t, filepath.Join(s.dir, "rsa"), "rsa"))
 		_, err := s.client(t, nil).Run(t.Context(), ssh.Command{Argv: []string{"true"}})
 		wantFault(t, err, fault.Unauthorized, s.knownHosts+" line 1")
 	})
+}
+
+func TestHostCertificate(t *testing.T) {
+	s := startServer(t)
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority, err := gossh.NewSignerFromKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, _, _ := net.SplitHostPort(s.address)
+	certificate := &gossh.Certificate{Key: s.hostKeys["ecdsa"], CertType: gossh.HostCert, ValidPrincipals: []string{host}, ValidBefore: gossh.CertTimeInfinity}
+	if err := certificate.SignCert(rand.Reader, authority); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(s.dir, "host_ecdsa-cert.pub"), gossh.MarshalAuthorizedKey(certificate))
+	s.restart(t, "HostCertificate "+s.dir+"/host_ecdsa-cert.pub\nHostKeyAlgorithms ecdsa-sha2-nistp256-cert-v01@openssh.com,ecdsa-sha2-nistp256,ssh-ed25519\n")
+
+	writeFile(t, s.knownHosts, []byte("@cert-authority "+knownhosts.Line([]string{s.address}, authority.PublicKey())+"\n"))
+	run(t, s.client(t, nil), "true")
+
+	other := writeKey(t, filepath.Join(s.dir, "other"), "ed25519")
+	writeFile(t, s.knownHosts, []byte("@cert-authority "+knownhosts.Line([]string{s.address}, other)+"\n"))
+	_, err = s.client(t, nil).Run(t.Context(), ssh.Command{Argv: []string{"true"}})
+	wantFault(t, err, fault.Unauthorized)
+	t.Log(err)
 }
 
 func TestRefusedKey(t *testing.T) {
@@ -197,8 +226,7 @@ func TestAgentSigns(t *testing.T) {
 		t.Fatal(err)
 	}
 	locked := filepath.Join(s.dir, "locked")
-	public := writeLockedKey(t, locked, "ed25519", "secret passphrase")
-	_ = public
+	writeLockedKey(t, locked, "ed25519", "secret passphrase")
 	keyring := agent.NewKeyring()
 	if err := keyring.Add(agent.AddedKey{PrivateKey: private}); err != nil {
 		t.Fatal(err)
@@ -321,15 +349,23 @@ func TestServerGoneIsUnreachable(t *testing.T) {
 func TestSilentPeerIsNoticed(t *testing.T) {
 	s, net := startServer(t), &cable{}
 	c := s.client(t, func(cfg *ssh.Config) {
-		cfg.Dial, cfg.KeepAliveInterval, cfg.KeepAliveTimeout = net.dial, 100*time.Millisecond, 200*time.Millisecond
+		cfg.Dial, cfg.DialTimeout = net.dial, 2*time.Second
+		cfg.KeepAliveInterval, cfg.KeepAliveTimeout = 100*time.Millisecond, 200*time.Millisecond
 	})
 	run(t, c, "true")
-	net.silence(true)
+	marker := filepath.Join(s.dir, "started")
+	go func() {
+		waitFor(t, marker)
+		net.silence(true)
+	}()
 	began := time.Now()
-	_, err := c.Run(t.Context(), ssh.Command{Argv: []string{"sleep", "30"}})
-	if err == nil || time.Since(began) > 10*time.Second {
-		t.Errorf("after %s: %v", time.Since(began), err)
+	_, err := c.Run(t.Context(), ssh.Command{Argv: []string{"sh", "-c", "touch " + marker + "; sleep 30"}})
+	wantFault(t, err, fault.OutcomeUnknown)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %s", took)
 	}
+	_, err = c.Run(t.Context(), ssh.Command{Argv: []string{"true"}})
+	wantFault(t, err, fault.Unreachable, "no answer within 2s")
 	net.silence(false)
 	run(t, c, "true")
 }
@@ -366,6 +402,31 @@ func TestCancelEndsTheWait(t *testing.T) {
 		_, err := s.client(t, nil).Run(ctx, ssh.Command{Argv: []string{"true"}})
 		wantFault(t, err, fault.Unreachable)
 	})
+}
+
+// sudoUser is a user of this machine who has a shell and may run /usr/bin/id as root by sudo, and nothing else.
+const sudoUser = "PAWL_TEST_SUDO_USER"
+
+func TestRootByOtherUserIsSudo(t *testing.T) {
+	user := os.Getenv(sudoUser)
+	if user == "" {
+		t.Skip("SKIPPED, NOT TESTED: " + sudoUser + " must name a user who may run /usr/bin/id by sudo without a password, and nothing else")
+	}
+	c := startServer(t).client(t, func(cfg *ssh.Config) { cfg.User = user })
+	if r := run(t, c, "id", "-un"); r.Stdout != user+"\n" {
+		t.Errorf("without Root: %+v", r)
+	}
+	r, err := c.Run(t.Context(), ssh.Command{Argv: []string{"id", "-un"}, Root: true})
+	if err != nil || r.Stdout != "root\n" {
+		t.Errorf("with Root: %+v, %v", r, err)
+	}
+	r, err = c.Run(t.Context(), ssh.Command{Argv: []string{"id", "no such user"}, Root: true})
+	if err != nil || r.ExitCode != 1 || !strings.Contains(r.Stderr, "no such user") {
+		t.Errorf("the command's own failure: %+v, %v", r, err)
+	}
+	_, err = c.Run(t.Context(), ssh.Command{Argv: []string{"cat", "/etc/shadow"}, Root: true})
+	wantFault(t, err, fault.Unauthorized, "run cat as root", "NOPASSWD")
+	t.Log(err)
 }
 
 func TestClosedClient(t *testing.T) {

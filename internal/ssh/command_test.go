@@ -35,7 +35,7 @@ func TestSudoRefused(t *testing.T) {
 		"Sorry, user admin is not allowed to execute '/usr/bin/id' as root on node1.\n":       true,
 		"admin is not in the sudoers file.\n":                                                 true,
 		"sudo: unable to resolve host node1: Name or service not known\ncat: x: no such file": false,
-		"":                                                                                    false,
+		"": false,
 	} {
 		if got := sudoRefused(Result{ExitCode: 1, Stderr: stderr}); got != want {
 			t.Errorf("%q: %v, want %v", stderr, got, want)

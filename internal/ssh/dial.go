@@ -54,16 +54,17 @@ func dial(ctx context.Context, cfg Config) (*gossh.Client, error) {
 func handshakeFault(ctx context.Context, cfg Config, auth keys, hostKeys *knownHosts, err error) error {
 	var noCommon *gossh.AlgorithmNegotiationError
 	var network net.Error
+	accepted, refused := hostKeys.verdict()
 	switch {
-	case hostKeys.refused != nil:
-		return hostKeys.refused
+	case refused != nil:
+		return refused
 	case ctx.Err() != nil:
 		return unreachable(cfg, ctx.Err())
 	case errors.Is(err, io.EOF), errors.Is(err, net.ErrClosed), errors.As(err, &network):
 		return unreachable(cfg, err)
 	case errors.As(err, &noCommon) && len(hostKeys.known) > 0:
 		return hostKeys.changed("the host no longer offers a key of a type that is known for it")
-	case errors.As(err, &noCommon), !hostKeys.accepted:
+	case errors.As(err, &noCommon), !accepted:
 		return fault.Wrap(fault.Unreachable, "connect to", cfg.target(), err, "")
 	}
 	return &fault.Error{

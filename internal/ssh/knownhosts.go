@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 
 	gossh "golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/knownhosts"
@@ -19,8 +20,17 @@ type knownHosts struct {
 	verify     gossh.HostKeyCallback
 	known      []knownhosts.KnownKey // the file's lines for this host
 	algorithms []string              // what to ask the host for; empty means anything
-	accepted   bool                  // the host's key was seen and is good
-	refused    error                 // the host's key was seen and is not good
+
+	mu       sync.Mutex // the handshake has goroutines of its own, which may outlive it when the connection is closed
+	accepted bool       // the host's key was seen and is good
+	refused  error      // the host's key was seen and is not good
+}
+
+// verdict says what became of the host's key; both are unset when none was seen.
+func (k *knownHosts) verdict() (accepted bool, refused error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.accepted, k.refused
 }
 
 func readKnownHosts(cfg Config) (*knownHosts, error) {
@@ -72,28 +82,33 @@ func isAuthority(key knownhosts.KnownKey) bool {
 // check is the gossh.HostKeyCallback.
 func (k *knownHosts) check(address string, remote net.Addr, key gossh.PublicKey) error {
 	err := k.verify(address, remote, key)
-	if err == nil {
-		k.accepted = true
-		return nil
+	if err != nil {
+		err = k.refusal(key, err)
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.accepted, k.refused = err == nil, err
+	return err
+}
+
+// refusal is the fault of a host key that package knownhosts does not accept.
+func (k *knownHosts) refusal(key gossh.PublicKey, err error) error {
 	var revoked *knownhosts.RevokedError
 	var mismatch *knownhosts.KeyError
 	offered := key.Type() + " " + gossh.FingerprintSHA256(key)
 	switch {
 	case errors.As(err, &revoked):
-		k.refused = fault.New(fault.Unauthorized, "connect to", k.cfg.target(),
+		return fault.New(fault.Unauthorized, "connect to", k.cfg.target(),
 			fmt.Sprintf("the host's key %s is revoked in %s line %d", offered, revoked.Revoked.Filename, revoked.Revoked.Line), "")
 	case errors.As(err, &mismatch) && len(mismatch.Want) > 0:
-		k.refused = k.changed("the host's key is now " + offered)
+		return k.changed("the host's key is now " + offered)
 	case errors.As(err, &mismatch):
-		k.refused = fault.New(fault.Unauthorized, "connect to", k.cfg.target(),
+		return fault.New(fault.Unauthorized, "connect to", k.cfg.target(),
 			fmt.Sprintf("the host's key %s is not in %s", offered, k.cfg.KnownHostsFile),
 			fmt.Sprintf("compare it with what `%s` prints on the host's own console, then add the line that `%s` prints",
 				"ssh-keygen -lf /etc/ssh/ssh_host_<type>_key.pub", k.keyscan()))
-	default:
-		k.refused = fault.Wrap(fault.Unauthorized, "check the host key of", k.cfg.target(), err, "")
 	}
-	return k.refused
+	return fault.Wrap(fault.Unauthorized, "check the host key of", k.cfg.target(), err, "")
 }
 
 // changed is the fault of a host whose key is another than the known one.

@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -71,6 +72,12 @@ func startServer(t *testing.T) *server {
 	s.hostKeys["ecdsa"] = writeKey(t, filepath.Join(dir, "host_ecdsa"), "ecdsa")
 	authorized := writeKey(t, s.clientKey, "ed25519")
 	writeFile(t, filepath.Join(dir, "authorized_keys"), gossh.MarshalAuthorizedKey(authorized))
+	// sshd reads it as the user. The private keys beside it are readable for us only.
+	for path, mode := range map[string]os.FileMode{filepath.Join(dir, "authorized_keys"): 0o644, dir: 0o755, filepath.Dir(dir): 0o755} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
 	s.know(t, s.hostKeys["ed25519"])
 	_, port, _ := net.SplitHostPort(s.address)
 	// ECDSA comes first, so that a client without a wish of its own gets the key that it does not know.
@@ -121,6 +128,27 @@ func (s *server) start(t *testing.T, sshd string) {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// restart starts the server anew, with these lines in front of its configuration (the first of two counts).
+func (s *server) restart(t *testing.T, lines string) {
+	t.Helper()
+	file := filepath.Join(s.dir, "sshd_config")
+	old, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, file, append([]byte(lines), old...))
+	_ = s.process.Kill()
+	for range 500 { // until the port is free
+		conn, err := net.Dial("tcp", s.address)
+		if err != nil {
+			break
+		}
+		_ = conn.Close()
+		time.Sleep(10 * time.Millisecond)
+	}
+	s.start(t, sshdPath(t))
 }
 
 // know writes a known_hosts file with these keys.
@@ -231,9 +259,12 @@ func writeLockedKey(t *testing.T, file, kind, passphrase string) gossh.PublicKey
 	t.Helper()
 	var private any
 	var err error
-	if kind == "ecdsa" {
+	switch kind {
+	case "ecdsa":
 		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	} else {
+	case "rsa":
+		private, err = rsa.GenerateKey(rand.Reader, 2048)
+	default:
 		_, private, err = ed25519.GenerateKey(rand.Reader)
 	}
 	if err != nil {

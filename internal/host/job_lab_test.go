@@ -1,0 +1,127 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pawl-dev/pawl/internal/fault"
+)
+
+// LabJobs runs the tests of jobs on a real machine. It is exported to the external test package only.
+func LabJobs(t *testing.T, r Runner) {
+	h := New("lab", r)
+	sh := func(line string) string {
+		t.Helper()
+		result, err := h.root(context.WithoutCancel(t.Context()), "sh", "-c", line)
+		if err != nil || result.ExitCode != 0 {
+			t.Fatalf("%s: %+v, %v", line, result, err)
+		}
+		return strings.TrimSpace(result.Stdout)
+	}
+	marks := "/run/pawl-test-" + strings.TrimSpace(time.Now().Format("150405"))
+	t.Cleanup(func() { sh("rm -f " + marks + "*") })
+	command := func(name, line string) job {
+		return job{unit: "pawl-test-" + name, argv: []string{"sh", "-c", "echo x >> " + marks + "-" + name + "; " + line}}
+	}
+	runs := func(name string) string { return sh("wc -l < " + marks + "-" + name) }
+	forgotten := func(name string) {
+		t.Helper()
+		if s, err := h.jobState(t.Context(), "pawl-test-"+name); err != nil || s.load != "not-found" {
+			t.Errorf("%s is not forgotten: %+v, %v", name, s, err)
+		}
+	}
+
+	t.Run("success and its output", func(t *testing.T) {
+		end, err := h.runJob(t.Context(), command("ok", `x=1; echo "out $x $HOME $PATH"; echo err >&2; sleep 0.5`))
+		if err != nil || end.failure != "" {
+			t.Fatalf("%+v, %v", end, err)
+		}
+		if !strings.Contains(end.output, "out 1 /root /usr/local/sbin:") || !strings.Contains(end.output, "err") {
+			t.Errorf("output: %q", end.output)
+		}
+		forgotten("ok")
+	})
+	t.Run("failure and its output", func(t *testing.T) {
+		end, err := h.runJob(t.Context(), command("bad", `echo "[ERROR Some]: reason"; exit 7`))
+		if err != nil || end.failure != "exit-code, status 7" || !strings.Contains(end.output, "[ERROR Some]: reason") {
+			t.Errorf("%+v, %v", end, err)
+		}
+		forgotten("bad")
+	})
+	t.Run("output is that of the last run only", func(t *testing.T) {
+		for _, word := range []string{"first", "second"} {
+			end, err := h.runJob(t.Context(), command("twice", "echo "+word))
+			if err != nil || strings.TrimSpace(end.output) != word {
+				t.Errorf("%+v, %v", end, err)
+			}
+		}
+	})
+	t.Run("a run that was cut off is found running and waited for", func(t *testing.T) {
+		j := command("long", "sleep 3; echo end")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := h.runJob(ctx, j)
+		if !fault.Is(err, fault.OutcomeUnknown) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("%v", err)
+		}
+		end, err := h.runJob(t.Context(), j)
+		if err != nil || end.failure != "" || !strings.Contains(end.output, "end") {
+			t.Errorf("%+v, %v", end, err)
+		}
+		if n := runs("long"); n != "1" {
+			t.Errorf("it ran %s times", n)
+		}
+		forgotten("long")
+	})
+	t.Run("a run that ended meanwhile is not repeated", func(t *testing.T) {
+		for _, line := range []string{"sleep 1; echo good", "sleep 1; echo evil; exit 3"} {
+			sh("rm -f " + marks + "-ended")
+			j := command("ended", line)
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			_, err := h.runJob(ctx, j)
+			cancel()
+			if !fault.Is(err, fault.OutcomeUnknown) {
+				t.Fatalf("%v", err)
+			}
+			time.Sleep(1500 * time.Millisecond)
+			end, err := h.runJob(t.Context(), j)
+			if err != nil || (end.failure == "") != strings.Contains(line, "good") || end.output == "" {
+				t.Errorf("%s: %+v, %v", line, end, err)
+			}
+			if n := runs("ended"); n != "1" {
+				t.Errorf("%s: it ran %s times", line, n)
+			}
+			forgotten("ended")
+		}
+	})
+	t.Run("a unit that vanishes is an unknown outcome", func(t *testing.T) {
+		done := make(chan error)
+		go func() {
+			_, err := h.runJob(t.Context(), command("gone", "sleep 60"))
+			done <- err
+		}()
+		time.Sleep(time.Second)
+		sh("systemctl stop pawl-test-gone; systemctl reset-failed pawl-test-gone 2>/dev/null; true")
+		err := <-done
+		if err != nil && !fault.Is(err, fault.OutcomeUnknown) {
+			t.Errorf("%v", err)
+		}
+		t.Log(err)
+		forgotten("gone")
+	})
+	t.Run("killed by a signal", func(t *testing.T) {
+		end, err := h.runJob(t.Context(), command("killed", "kill -9 $$"))
+		if err != nil || end.failure != "signal, status 9" {
+			t.Errorf("%+v, %v", end, err)
+		}
+	})
+}
+
+// LabJob runs one job, for tests of what becomes of it when the process that waits for it is killed.
+func LabJob(ctx context.Context, r Runner, unit, line string) (failure, output string, err error) {
+	end, err := New("lab", r).runJob(ctx, job{unit: unit, argv: []string{"sh", "-c", line}})
+	return end.failure, end.output, err
+}

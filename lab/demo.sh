@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# demo.sh CONTROL_PLANES WORKERS FROM TO : a lab cluster, upgraded before your eyes. `make demo` builds first and calls it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+control_planes=$1 workers=$2 from=$3 to=$4
+lab() { bin/pawl-lab "$@"; }
+pawl() { lab exec "$PWD/bin/pawl" "$@"; }
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+
+say "1. A cluster: $control_planes control plane node(s), $workers worker(s), Kubernetes $from"
+lab down
+lab up --control-planes "$control_planes" --workers "$workers" --version "$from" --next "$to"
+
+say "2. Temporal and a worker: pawl dev"
+data=$(mktemp -d)
+lab exec "$PWD/bin/pawl" dev --data "$data" --clusters "$(lab status -o json | sed -n 's/.*"definition": *"\([^"]*\)/lab.yaml".*/\1/p')" >"$data/dev.out" 2>&1 &
+dev=$!
+trap 'kill -INT $dev 2>/dev/null; wait $dev 2>/dev/null; rm -rf "$data"' EXIT
+
+# Exit code 13: Temporal or the worker is not there yet.
+until pawl plan lab --to "$to" -o json >/dev/null 2>&1 || [ $? -ne 13 ]; do
+  kill -0 $dev 2>/dev/null || { cat "$data/dev.out"; exit 1; }
+  sleep 0.5
+done
+cat "$data/dev.out"
+
+say "3. What will happen: pawl plan lab --to $to"
+pawl plan lab --to "$to"
+
+say "4. It happens: pawl start lab --to $to --watch"
+pawl start lab --to "$to" --watch
+
+say "5. Where the time went: pawl report lab"
+pawl report lab
+lab ssh cp1 kubectl get nodes
+
+say "The cluster is still up: make lab-status, bin/pawl-lab ssh cp1. Remove it with: make lab-down"
