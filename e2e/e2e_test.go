@@ -22,6 +22,7 @@ func TestOneControlPlaneKilledTwice(t *testing.T) {
 	l := newLab(t, 1, 2)
 	probes := l.probe()
 	dev := l.startDev()
+	l.refuseBadInput()
 	l.start()
 
 	// Once inside `kubeadm upgrade apply`: the unit runs on the node, and the API server is about to go.

@@ -25,7 +25,7 @@ type lab struct {
 	t                      *testing.T
 	bin                    string
 	controlPlanes, workers int
-	data                   string // pawl dev's
+	data, clusters         string // pawl dev's
 	probeFile              string
 }
 
@@ -46,6 +46,7 @@ func newLab(t *testing.T, controlPlanes, workers int) *lab {
 		}
 		l.show("pawl-lab", "down")
 	})
+	defer l.define()
 	l.show("pawl-lab", "up", "--control-planes", strconv.Itoa(controlPlanes), "--workers", strconv.Itoa(workers), "--version", from, "--next", to)
 	return l
 }
@@ -56,6 +57,13 @@ func (l *lab) show(name string, args ...string) {
 	cmd := exec.Command(filepath.Join(l.bin, name), args...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	require.NoError(l.t, cmd.Run(), "%s %s", name, strings.Join(args, " "))
+}
+
+// keygen makes an SSH key pair in the folder of definitions.
+func (l *lab) keygen(name string) {
+	l.t.Helper()
+	out, err := exec.Command("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", l.file(name)).CombinedOutput()
+	require.NoError(l.t, err, string(out))
 }
 
 // inLab is a command inside the lab's network.
@@ -179,8 +187,7 @@ func (p *process) stop(t *testing.T) string {
 // startDev starts server and worker and waits until the worker works.
 func (l *lab) startDev() *process {
 	l.t.Helper()
-	clusters := filepath.Join(labHome(l.t), "run", "clusters")
-	p := l.background(filepath.Join(l.bin, "pawl"), "dev", "--data", l.data, "--clusters", clusters)
+	p := l.background(filepath.Join(l.bin, "pawl"), "dev", "--data", l.data, "--clusters", l.clusters)
 	l.await("pawl dev", func() bool {
 		_, err := l.pawl("plan", "lab", "--to", to, "-o", "json")
 		code := exitCode(err)

@@ -22,20 +22,20 @@ type Runner interface {
 	Run(ctx context.Context, cmd Command) (Result, error)
 }
 
-// Command and Result are aliases, so that a Runner need not import this package to implement it.
-type (
-	Command = struct {
-		Argv  []string
-		Stdin []byte
-		Root  bool // as root, whoever the Runner's user is
-	}
-	Result = struct {
-		Stdout   string
-		Stderr   string
-		ExitCode int
-		Cut      bool // the output was longer than the Runner keeps
-	}
-)
+// Command is what a Runner is given. It is an alias, like Result, so that a Runner need not import this package.
+type Command = struct {
+	Argv  []string
+	Stdin []byte
+	Root  bool // as root, whoever the Runner's user is
+}
+
+// Result is what a Runner gives back.
+type Result = struct {
+	Stdout   string
+	Stderr   string
+	ExitCode int
+	Cut      bool // the output was longer than the Runner keeps
+}
 
 // Host is one machine. Its methods may be used concurrently.
 type Host struct {

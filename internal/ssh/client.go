@@ -72,7 +72,7 @@ func (c *Client) connect(ctx context.Context) (*gossh.Client, error) {
 	case c.dialing <- struct{}{}:
 		defer func() { <-c.dialing }()
 	case <-ctx.Done():
-		return nil, c.fault(fault.Unreachable, ctx.Err())
+		return nil, c.unreachable(ctx.Err())
 	}
 	if conn, err := c.current(); conn != nil || err != nil {
 		return conn, err // another caller has just opened it
@@ -138,6 +138,6 @@ func (c *Client) watch(conn *gossh.Client) {
 	}
 }
 
-func (c *Client) fault(kind fault.Kind, err error) error {
-	return fault.Wrap(kind, "connect to", c.cfg.target(), err, "")
+func (c *Client) unreachable(err error) error {
+	return fault.Wrap(fault.Unreachable, "connect to", c.cfg.target(), err, "")
 }

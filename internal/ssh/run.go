@@ -43,7 +43,7 @@ func (c *Client) Run(ctx context.Context, cmd Command) (Result, error) {
 	case c.sessions <- struct{}{}:
 		defer func() { <-c.sessions }()
 	case <-ctx.Done():
-		return Result{}, c.fault(fault.Unreachable, ctx.Err())
+		return Result{}, c.unreachable(ctx.Err())
 	}
 	session, err := c.open(ctx)
 	if err != nil {
@@ -73,7 +73,7 @@ func (c *Client) open(ctx context.Context) (*gossh.Session, error) {
 			return session, nil
 		}
 		if ctx.Err() != nil {
-			return nil, c.fault(fault.Unreachable, ctx.Err())
+			return nil, c.unreachable(ctx.Err())
 		}
 		var refused *gossh.OpenChannelError
 		if errors.As(err, &refused) {
@@ -83,7 +83,7 @@ func (c *Client) open(ctx context.Context) (*gossh.Session, error) {
 		c.drop(conn)
 		last = err
 	}
-	return nil, c.fault(fault.Unreachable, last)
+	return nil, c.unreachable(last)
 }
 
 // run runs the line in the session. From here on, whatever goes wrong, the command may have been started.

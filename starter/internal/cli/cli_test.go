@@ -185,7 +185,7 @@ func TestAnUpgradeFromStartToEnd(t *testing.T) {
 	node.State, node.Workflow = upgrade.Running, workflows.NodeUpgradeID("life", "w1")
 	status := upgrade.Status{Cluster: "life", State: upgrade.Running, Hop: 1, Hops: 1, MaxUnavailable: 1,
 		From: plan.From, Target: plan.To, Nodes: []upgrade.NodeStatus{node}}
-	s.signal(t, id, "status", status)
+	s.signal(t, id, status)
 	child := plan.NewStatus(1)
 	child.State = upgrade.Running
 	child.Steps[0] = upgrade.StepStatus{Step: upgrade.InstallKubeadm, State: upgrade.Done, Started: began, Ended: time.Now()}
@@ -204,7 +204,7 @@ func TestAnUpgradeFromStartToEnd(t *testing.T) {
 	expect(t, exit.BadInput, "", "retry life w1: nothing is held here", "retry", "life", "w1")
 
 	child.State, child.Held = upgrade.Held, "drain w1: payments/api-2 blocked"
-	s.signal(t, node.Workflow, "status", child)
+	s.signal(t, node.Workflow, child)
 	if code := <-ended; code != exit.Held {
 		t.Errorf("watch ended with %d, wanted 12", code)
 	}
@@ -218,12 +218,12 @@ func TestAnUpgradeFromStartToEnd(t *testing.T) {
 	expect(t, exit.Done, "trying again", "", "retry", "life", "--reason", "budget relaxed")
 
 	child.State, child.Held = upgrade.Done, ""
-	s.signal(t, node.Workflow, "status", child)
+	s.signal(t, node.Workflow, child)
 	var jsonOut buffer
 	go func() { ended <- Main([]string{"watch", "life", "-o", "json"}, &jsonOut, &errOut) }()
 	await(t, &jsonOut, `"cluster":"life"`)
 	status.State, status.Nodes[0].State = upgrade.Done, upgrade.Done
-	s.signal(t, id, "status", status)
+	s.signal(t, id, status)
 	if code := <-ended; code != exit.Done {
 		t.Errorf("watch ended with %d, wanted 0", code)
 	}
@@ -242,7 +242,7 @@ func TestAnUpgradeFromStartToEnd(t *testing.T) {
 func TestFailedUpgrade(t *testing.T) {
 	s := sharedServer(t)
 	expect(t, exit.Done, "started", "", "start", "bad", "--to", "v1.37.2")
-	s.signal(t, workflows.ClusterUpgradeID("bad"), "status", upgrade.Status{Cluster: "bad", State: upgrade.Failed, Message: "it went wrong"})
+	s.signal(t, workflows.ClusterUpgradeID("bad"), upgrade.Status{Cluster: "bad", State: upgrade.Failed, Message: "it went wrong"})
 	expect(t, exit.Unexpected, "it went wrong", "", "watch", "bad")
 	expect(t, exit.Unexpected, "it went wrong", "", "status", "bad")
 }

@@ -106,10 +106,10 @@ func startServer(binary string) (*server, func(), error) {
 	return s, func() { w.Stop(); s.client.Close(); stop() }, nil
 }
 
-// signal tells a stand-in workflow something.
-func (s *server) signal(t *testing.T, workflow, name string, arg any) {
+// signal tells a stand-in workflow its status.
+func (s *server) signal(t *testing.T, workflow string, status any) {
 	t.Helper()
-	if err := s.client.SignalWorkflow(context.Background(), workflow, "", name, arg); err != nil {
+	if err := s.client.SignalWorkflow(context.Background(), workflow, "", "status", status); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -163,7 +163,7 @@ func (o Options) await(ctx context.Context, ended <-chan error, patience time.Du
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-limit.Done():
-			return fmt.Errorf("dev: %w after %s: %v; see the logs in %s", errNotYet, patience, err, o.Data)
+			return fmt.Errorf("dev: %w after %s: %w; see the logs in %s", errNotYet, patience, err, o.Data)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -87,15 +87,26 @@ func condition(n upgrade.Node, st Style) string {
 	return s
 }
 
-// hopLines lists what will be done, numbered through; nodes with the same steps share an entry.
+// hopLines lists what will be done in the order in which the workflow does it, numbered through; nodes with the same
+// steps share an entry.
 func hopLines(b *strings.Builder, h upgrade.Hop, s upgrade.Settings, number int) int {
-	if len(h.ControlPlane) > 0 {
-		fmt.Fprintln(b, "  Control plane, one node at a time")
-		number = groupLines(b, h.ControlPlane, number)
+	var components, kubelets []upgrade.NodePlan
+	for _, n := range h.ControlPlane {
+		components, kubelets = append(components, n.Components()), append(kubelets, n.Kubelet())
 	}
-	if len(h.Workers) > 0 {
-		fmt.Fprintf(b, "  Workers, at most %d at a time\n", max(1, s.MaxUnavailable))
-		number = groupLines(b, h.Workers, number)
+	for _, part := range []struct {
+		title string
+		nodes []upgrade.NodePlan
+	}{
+		{"Control plane components, one node at a time", components},
+		{"Control plane kubelets, one node at a time", kubelets},
+		{fmt.Sprintf("Workers, at most %d at a time", max(1, s.MaxUnavailable)), h.Workers},
+	} {
+		nodes := slices.DeleteFunc(slices.Clone(part.nodes), func(n upgrade.NodePlan) bool { return len(n.Steps) == 0 })
+		if len(nodes) > 0 {
+			fmt.Fprintf(b, "  %s\n", part.title)
+			number = groupLines(b, nodes, number)
+		}
 	}
 	return number
 }
@@ -120,10 +131,14 @@ func groupLines(b *strings.Builder, plans []upgrade.NodePlan, number int) int {
 	return number
 }
 
-// alike reports whether two nodes share an entry: workers whose steps are the same. Control planes stand alone, since
-// their order is what people look for.
+// alike reports whether two nodes share an entry.
 func alike(a, b upgrade.NodePlan) bool {
-	return a.Role == b.Role && !a.Role.IsControlPlane() && a.StaysCordoned == b.StaysCordoned && slices.Equal(a.Steps, b.Steps)
+	return !applies(a) && !applies(b) && a.StaysCordoned == b.StaysCordoned && slices.Equal(a.Steps, b.Steps)
+}
+
+// applies reports whether the node's part upgrades what belongs to the whole cluster.
+func applies(n upgrade.NodePlan) bool {
+	return n.Role == upgrade.FirstControlPlane && slices.Contains(n.Steps, upgrade.UpgradeControlPlane)
 }
 
 func stepTitles(n upgrade.NodePlan) string {
@@ -133,7 +148,7 @@ func stepTitles(n upgrade.NodePlan) string {
 		titles = append(titles, strings.ToLower(title[:1])+title[1:])
 	}
 	s := strings.Join(titles, ", ")
-	if n.Role == upgrade.FirstControlPlane {
+	if applies(n) {
 		s += " (applies the upgrade to the cluster)"
 	}
 	if n.StaysCordoned {
