@@ -38,7 +38,11 @@ func (a *Activities) MakePlan(ctx context.Context, in PlanInput) (upgrade.Plan, 
 		return upgrade.Plan{}, err
 	}
 	cluster.Name = in.Cluster
-	if err := a.observeHosts(ctx, &cluster, settings, target); err != nil {
+	offered := target
+	if !upgrade.PathOpen(cluster, target) {
+		offered = upgrade.Version{} // what the repository has of a target that is refused helps nobody
+	}
+	if err := a.observeHosts(ctx, &cluster, settings, offered); err != nil {
 		return upgrade.Plan{}, err
 	}
 	return upgrade.MakePlan(cluster, target, settings), nil

@@ -36,10 +36,11 @@ func TestOneControlPlaneKilledTwice(t *testing.T) {
 	dev = l.killAndRestart(dev, "inside the drain of w1")
 
 	l.watch()
-	dev.stop(t)
 	l.requireUpgraded()
 	l.requireAppliedOnce()
 	l.report(probes.stop(t))
+	l.record("killed-twice")
+	dev.stop(t)
 }
 
 func TestThreeControlPlanes(t *testing.T) {
@@ -48,10 +49,11 @@ func TestThreeControlPlanes(t *testing.T) {
 	dev := l.startDev()
 	l.start()
 	l.watch()
-	dev.stop(t)
 	l.requireUpgraded()
 	l.requireAppliedOnce()
 	l.report(probes.stop(t))
+	l.record("three-control-planes")
+	dev.stop(t)
 }
 
 // requireUpgraded asks the cluster itself.

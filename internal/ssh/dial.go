@@ -65,7 +65,7 @@ func handshakeFault(ctx context.Context, cfg Config, auth keys, hostKeys *knownH
 	case errors.As(err, &noCommon) && len(hostKeys.known) > 0:
 		return hostKeys.changed("the host no longer offers a key of a type that is known for it")
 	case errors.As(err, &noCommon), !accepted:
-		return fault.Wrap(fault.Unreachable, "connect to", cfg.target(), err, "")
+		return fault.Wrap(fault.Unreachable, "connect to", cfg.target(), err, "check that the host is up and that its address and port are right")
 	}
 	return &fault.Error{
 		Kind: fault.Unauthorized, Op: "connect to", Target: cfg.target(),
@@ -82,5 +82,5 @@ func unreachable(cfg Config, err error) error {
 			Fact: "no answer within " + cfg.DialTimeout.String(), Err: err,
 		}
 	}
-	return fault.Wrap(fault.Unreachable, "connect to", cfg.target(), err, "")
+	return fault.Wrap(fault.Unreachable, "connect to", cfg.target(), err, "check that the host is up and that its address and port are right")
 }

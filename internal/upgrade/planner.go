@@ -12,7 +12,7 @@ func MakePlan(c Cluster, target Version, s Settings) Plan {
 	p := Plan{Cluster: c.Name, Current: c.Version, Target: target, Nodes: sortNodes(c.Nodes), Settings: s}
 	p.Findings = checkVersions(p)
 	p.Findings = append(p.Findings, checkNodes(p)...)
-	p.Findings = append(p.Findings, c.Problems...)
+	p.Findings = mergeFindings(append(p.Findings, c.Problems...))
 	if p.Refused() {
 		return p
 	}
@@ -37,20 +37,31 @@ func sortNodes(nodes []Node) []Node {
 	return sorted
 }
 
-// checkVersions applies the version skew policy to the whole path. Lower is the oldest API server, since a floor holds
-// for the newest and a ceiling for the oldest of a mixed control plane.
+// PathOpen reports whether the cluster's control plane may go to target at all. Where it may not, nothing else about the
+// target is worth looking for.
+func PathOpen(c Cluster, target Version) bool {
+	problem, _ := checkPath(oldestControlPlane(c.Version, c.Nodes), target)
+	return problem == ""
+}
+
+// oldestControlPlane is the oldest version that a control plane of mixed versions has: the path starts there.
+func oldestControlPlane(configured Version, nodes []Node) Version {
+	oldest := configured
+	for _, n := range nodes {
+		if v := n.Components[APIServer]; !v.IsZero() && v.Less(oldest) {
+			oldest = v
+		}
+	}
+	return oldest
+}
+
+// checkVersions applies the version skew policy to the whole path.
 func checkVersions(p Plan) []Finding {
 	var found []Finding
 	add := func(check, target, message, remedy string) {
 		found = append(found, Finding{SeverityError, check, target, message, remedy})
 	}
-	oldest := p.Current
-	for _, n := range p.Nodes {
-		if v := n.Components[APIServer]; !v.IsZero() && v.Less(oldest) {
-			oldest = v
-		}
-	}
-	if problem, remedy := checkPath(oldest, p.Target); problem != "" {
+	if problem, remedy := checkPath(oldestControlPlane(p.Current, p.Nodes), p.Target); problem != "" {
 		add("version-path", p.Cluster, problem, remedy)
 		return found // the rest would only repeat it
 	}
@@ -99,7 +110,7 @@ func checkNodes(p Plan) []Finding {
 			add(SeverityError, "package-manager", n.Name, fmt.Sprintf("no package manager that pawl knows (os %s)", n.Host.OS),
 				"apt is supported")
 		case !p.Refused() && needsPackages(n, p.Target) && !slices.Contains(n.Host.Available, p.Target):
-			add(SeverityError, "package-missing", n.Name, fmt.Sprintf("the repository %s%s has no kubeadm %s (%s)",
+			add(SeverityError, "package-missing", n.Name, fmt.Sprintf("the repository %s/%s has no kubeadm %s (%s)",
 				p.Settings.Repository, p.Target.MinorString(), p.Target, newest(n.Host.Available)),
 				"choose a version that it has, or update the mirror")
 		}
@@ -111,6 +122,23 @@ func checkNodes(p Plan) []Finding {
 		}
 	}
 	return found
+}
+
+// mergeFindings says once what is the case for several targets.
+func mergeFindings(found []Finding) []Finding {
+	var merged []Finding
+	for _, f := range found {
+		i := slices.IndexFunc(merged, func(m Finding) bool {
+			m.Target = f.Target
+			return m == f
+		})
+		if i < 0 {
+			merged = append(merged, f)
+		} else if f.Target != "" {
+			merged[i].Target += ", " + f.Target
+		}
+	}
+	return merged
 }
 
 func needsPackages(n Node, target Version) bool {

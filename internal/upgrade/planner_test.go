@@ -33,7 +33,7 @@ func nodeAt(name string, controlPlane bool, v Version) Node {
 	return n
 }
 
-func settings() Settings { return Settings{Repository: "https://pkgs/", MaxUnavailable: 1} }
+func settings() Settings { return Settings{Repository: "https://pkgs", MaxUnavailable: 1} }
 
 func TestPlanOfAHealthyCluster(t *testing.T) {
 	c := healthy(3, 2)
@@ -95,6 +95,12 @@ func TestPlanRefuses(t *testing.T) {
 			require.Equal(t, c.want, p.Errors()[0].String())
 		})
 	}
+}
+
+func TestWhatHoldsForSeveralNodesIsSaidOnce(t *testing.T) {
+	p := MakePlan(healthy(1, 2), MustVersion("v1.37.9"), settings())
+	require.Len(t, p.Errors(), 1)
+	require.Equal(t, "cp1, w1, w2", p.Errors()[0].Target)
 }
 
 func TestPlanWithoutControlPlane(t *testing.T) {

@@ -49,8 +49,9 @@ func (c *Client) Plan(ctx context.Context, in workflows.ClusterUpgradeInput, tel
 // nobodyTakesUp watches a workflow until it is clear that no worker takes it up. That its task lies there tells more than who
 // polled a minute ago.
 func (c *Client) nobodyTakesUp(ctx context.Context, id string, tell func(string)) bool {
+	const quietFor = 5 * time.Second
 	var waiting time.Time
-	told := ""
+	began, told := time.Now(), ""
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -64,7 +65,8 @@ func (c *Client) nobodyTakesUp(ctx context.Context, id string, tell func(string)
 			continue
 		}
 		for _, a := range d.GetPendingActivities() {
-			if f := a.GetLastFailure(); f != nil && failureText(f) != told {
+			// A short trouble will be over, or be the answer, before anybody has read of it.
+			if f := a.GetLastFailure(); f != nil && failureText(f) != told && time.Since(began) > quietFor {
 				told = failureText(f)
 				tell("trying again: " + told)
 			}
