@@ -1,15 +1,26 @@
 package activities
 
-import "context"
+import (
+	"context"
 
-// DownloadPackages fetches a node's packages ahead of its turn, so that nobody waits for the network while the node is
-// drained. It installs nothing.
-func (a *Activities) DownloadPackages(ctx context.Context, in NodeInput) (Outcome, error) {
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// PrepareNode fetches what a node will need ahead of its turn, so that nobody waits for the network while the node is
+// drained or its API server away. Packages are only downloaded; but an additional control plane gets its kubeadm, which
+// runs only when it is called, since kubeadm knows which images to pull.
+func (a *Activities) PrepareNode(ctx context.Context, in NodeInput) (Outcome, error) {
 	host, err := a.Directory.Host(in.Cluster, in.Node, in.Address)
 	if err != nil {
 		return Outcome{}, err
 	}
-	return Outcome{}, host.Download(ctx, in.Settings.Repository, in.Version)
+	if err := host.Download(ctx, in.Settings.Repository, in.Version); err != nil || in.Role != upgrade.AdditionalControlPlane {
+		return Outcome{}, err
+	}
+	if err := host.Install(ctx, in.Settings.Repository, in.Version, "kubeadm"); err != nil {
+		return Outcome{}, err
+	}
+	return Outcome{}, host.PullImages(ctx, in.Version)
 }
 
 // InstallKubeadm brings the node's kubeadm to the version: kubeadm upgrades a cluster only to its own version.

@@ -58,7 +58,7 @@ func newBench(t *testing.T, plan upgrade.Plan) *bench {
 		func(_ context.Context, in activities.BackUpInput) (activities.Outcome, error) {
 			return activities.Outcome{}, b.note(fmt.Sprintf("backUp %s snapshot=%t", in.Node, in.Snapshot))
 		})
-	b.OnActivity(act.DownloadPackages, mock.Anything, mock.Anything).Return(activities.Outcome{}, nil)
+	b.OnActivity(act.PrepareNode, mock.Anything, mock.Anything).Return(activities.Outcome{}, nil)
 	for step, activity := range nodeActivities {
 		b.OnActivity(activity, mock.Anything, mock.Anything).After(time.Minute).Return(
 			func(_ context.Context, in activities.NodeInput) (activities.Outcome, error) {

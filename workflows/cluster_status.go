@@ -24,10 +24,10 @@ type nodeHeld struct {
 // newClusterUpgrade sets up what people see and may say, before anything is done.
 func newClusterUpgrade(ctx workflow.Context, in ClusterUpgradeInput) (*clusterUpgrade, error) {
 	u := &clusterUpgrade{
-		input:     in,
-		id:        workflow.GetInfo(ctx).WorkflowExecution.ID,
-		status:    upgrade.Status{Cluster: in.Cluster, State: upgrade.Running, Started: workflow.Now(ctx)},
-		downloads: map[string]workflow.Future{},
+		input:    in,
+		id:       workflow.GetInfo(ctx).WorkflowExecution.ID,
+		status:   upgrade.Status{Cluster: in.Cluster, State: upgrade.Running, Started: workflow.Now(ctx)},
+		prepared: map[string]workflow.Future{},
 	}
 	// A target that does not parse is refused by the planner, with a message of its own.
 	u.status.Target, _ = upgrade.ParseVersion(in.TargetVersion)

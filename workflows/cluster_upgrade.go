@@ -50,13 +50,13 @@ type stage struct {
 
 // clusterUpgrade is the state of one upgrade.
 type clusterUpgrade struct {
-	input     ClusterUpgradeInput
-	id        string // of the workflow: the owner of what is cordoned
-	plan      upgrade.Plan
-	status    upgrade.Status
-	holds     *holds
-	backup    string
-	downloads map[string]workflow.Future // by node, of the hop under way
+	input    ClusterUpgradeInput
+	id       string // of the workflow: the owner of what is cordoned
+	plan     upgrade.Plan
+	status   upgrade.Status
+	holds    *holds
+	backup   string
+	prepared map[string]workflow.Future // by node, of the hop under way
 }
 
 func (u *clusterUpgrade) hop() upgrade.Hop { return u.plan.Hops[u.status.Hop-1] }
@@ -89,9 +89,9 @@ func (u *clusterUpgrade) backUp(ctx workflow.Context) error {
 }
 
 // upgradeControlPlane upgrades the components of one node after another: two at once could cost the API or etcd's
-// quorum. Meanwhile the packages of the nodes whose turn is still to come are fetched.
+// quorum. Meanwhile packages and images are fetched for the nodes whose turn is still to come.
 func (u *clusterUpgrade) upgradeControlPlane(ctx workflow.Context) error {
-	u.downloadAhead(ctx)
+	u.prepareNodes(ctx)
 	return inParallel(ctx, u.hop().ControlPlane, 1, func(ctx workflow.Context, _ int, n upgrade.NodePlan) error {
 		return u.upgradeNode(ctx, n.Components())
 	})
@@ -122,8 +122,8 @@ func (u *clusterUpgrade) upgradeNode(ctx workflow.Context, n upgrade.NodePlan) e
 	if len(n.Steps) == 0 {
 		return nil // this part is done already
 	}
-	if download := u.downloads[n.Node]; download != nil {
-		_ = download.Get(ctx, nil) // a hint only: the node's own step downloads what is missing
+	if prepared := u.prepared[n.Node]; prepared != nil {
+		_ = prepared.Get(ctx, nil) // a convenience: the node's own steps fetch what is missing
 	}
 	id := NodeUpgradeID(u.plan.Cluster, n.Node)
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
@@ -140,21 +140,21 @@ func (u *clusterUpgrade) upgradeNode(ctx workflow.Context, n upgrade.NodePlan) e
 	return nil
 }
 
-// downloadAhead fetches the packages of every node of the hop, a few nodes at a time, while others are worked on.
-func (u *clusterUpgrade) downloadAhead(ctx workflow.Context) {
+// prepareNodes fetches what every node of the hop will need, a few nodes at a time, while others are worked on.
+func (u *clusterUpgrade) prepareNodes(ctx workflow.Context) {
 	const atOnce = 8
 	turn := workflow.NewSemaphore(ctx, atOnce)
 	for _, n := range u.hop().NodePlans() {
 		done, settle := workflow.NewFuture(ctx)
-		u.downloads[n.Node] = done
+		u.prepared[n.Node] = done
 		workflow.Go(ctx, func(ctx workflow.Context) {
 			if err := turn.Acquire(ctx, 1); err != nil {
 				settle.SetError(err)
 				return
 			}
 			defer turn.Release(1)
-			ctx = workflow.WithActivityOptions(ctx, downloadOptions("download-"+n.Node, "Download the packages of "+n.Node))
-			settle.SetError(workflow.ExecuteActivity(ctx, act.DownloadPackages, u.nodeInput(n)).Get(ctx, nil))
+			ctx = workflow.WithActivityOptions(ctx, prepareOptions("prepare-"+n.Node, "Fetch packages and images for "+n.Node))
+			settle.SetError(workflow.ExecuteActivity(ctx, act.PrepareNode, u.nodeInput(n)).Get(ctx, nil))
 		})
 	}
 }

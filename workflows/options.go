@@ -46,8 +46,8 @@ func stepOptions(id, summary string) workflow.ActivityOptions {
 	}
 }
 
-// downloadOptions try once more at most: a download ahead of time is a convenience, and the node's turn waits for it.
-func downloadOptions(id, summary string) workflow.ActivityOptions {
+// prepareOptions try once more at most: fetching ahead is a convenience, and the node's turn waits for it.
+func prepareOptions(id, summary string) workflow.ActivityOptions {
 	o := stepOptions(id, summary)
 	o.ScheduleToCloseTimeout = 15 * time.Minute
 	o.RetryPolicy.MaximumAttempts = 2

@@ -1,0 +1,164 @@
+package rootfs
+
+import (
+	_ "embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/pawl-dev/pawl/lab/internal/home"
+	"github.com/pawl-dev/pawl/lab/internal/topology"
+)
+
+// templateRecipe changes whenever what Template writes changes.
+const templateRecipe = "1"
+
+//go:embed files/containerd.service
+var containerdUnit string
+
+// masked units would write the shared kernel's settings, sit on the machine's
+// consoles and devices, or do housekeeping that a lab does not need.
+var masked = []string{
+	"systemd-sysctl.service", "systemd-modules-load.service", "systemd-remount-fs.service", "systemd-random-seed.service",
+	"systemd-udevd.service", "systemd-udev-trigger.service", "systemd-udevd-control.socket", "systemd-udevd-kernel.socket",
+	"systemd-logind.service", "systemd-timesyncd.service", "systemd-networkd.service", "systemd-resolved.service",
+	"systemd-binfmt.service", "systemd-update-utmp.service", "nftables.service", "e2scrub_reap.service",
+	"getty@tty1.service", "console-getty.service", "serial-getty@ttyS0.service",
+	"dev-hugepages.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "sys-kernel-config.mount",
+	"sys-fs-fuse-connections.mount", "proc-sys-fs-binfmt_misc.automount", "proc-sys-fs-binfmt_misc.mount",
+	"systemd-journald-audit.socket", "apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer",
+	"dpkg-db-backup.timer", "fstrim.timer",
+}
+
+// AdminUser is the user besides root that may log in; it has sudo.
+const AdminUser = "admin"
+
+// TemplateDir is the template with a given version of containerd.
+func TemplateDir(h home.Home, containerd string) string {
+	return h.Cache("template-" + containerd + "-r" + templateRecipe)
+}
+
+// Template makes the template: the bare Debian with containerd and the lab's
+// settings. containerdDir holds the container runtime's programs.
+func Template(h home.Home, containerd, containerdDir string) (bool, error) {
+	return home.Once(TemplateDir(h, containerd), func(tmp string) error {
+		if err := os.Remove(tmp); err != nil {
+			return err
+		}
+		if err := Copy(BaseDir(h), tmp); err != nil {
+			return err
+		}
+		if err := addUser(tmp); err != nil {
+			return err
+		}
+		for _, drop := range []string{"etc/machine-id", "etc/hostname", "etc/resolv.conf", "etc/apt/sources.list"} {
+			if err := os.Remove(filepath.Join(tmp, drop)); err != nil && !os.IsNotExist(err) {
+				return err
+			}
+		}
+		keys, err := filepath.Glob(filepath.Join(tmp, "etc/ssh/ssh_host_*"))
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			if err := os.Remove(k); err != nil {
+				return err
+			}
+		}
+		if err := install(containerdDir, filepath.Join(tmp, "usr/local/bin")); err != nil {
+			return err
+		}
+		if err := writeSettings(tmp); err != nil {
+			return err
+		}
+		return linkUnits(tmp)
+	})
+}
+
+// Copy copies a root filesystem with all its attributes.
+func Copy(from, to string) error {
+	out, err := exec.Command("cp", "-a", "--reflink=auto", from, to).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("copy root filesystem: %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// addUser adds the administrator with Debian's own tool.
+func addUser(root string) error {
+	cmd := exec.Command("/usr/sbin/useradd", "--create-home", "--shell", "/bin/bash", "--groups", "sudo", AdminUser)
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("add user %s: %w: %s", AdminUser, err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// install copies every program of a folder.
+func install(from, to string) error {
+	files, err := filepath.Glob(filepath.Join(from, "*"))
+	if err != nil {
+		return err
+	}
+	out, err := exec.Command("cp", append(append([]string{"--"}, files...), to)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("copy programs: %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+func writeSettings(root string) error {
+	registry := fmt.Sprintf("http://%s:%d", topology.Gateway, topology.RegistryPort)
+	files := []struct {
+		path, content string
+		mode          os.FileMode
+	}{
+		{"etc/fstab", "", 0o644},
+		{"etc/hosts", topology.Hosts(), 0o644},
+		{"etc/resolv.conf", "nameserver " + topology.Gateway + "\n", 0o644},
+		{"etc/systemd/system/containerd.service", containerdUnit, 0o644},
+		{"etc/containerd/certs.d/registry.k8s.io/hosts.toml", fmt.Sprintf("server = %q\n\n[host.%q]\n  capabilities = [\"pull\", \"resolve\"]\n", registry, registry), 0o644},
+		{"etc/crictl.yaml", "runtime-endpoint: unix:///run/containerd/containerd.sock\n", 0o644},
+		{"etc/systemd/journald.conf.d/pawl-lab.conf", "[Journal]\nReadKMsg=no\nForwardToConsole=no\nStorage=persistent\nSystemMaxUse=200M\n", 0o644},
+		{"etc/ssh/sshd_config.d/pawl-lab.conf", "UseDNS no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\nMaxStartups 100\nMaxSessions 100\n", 0o644},
+		{"etc/sudoers.d/pawl-lab", AdminUser + " ALL=(ALL) NOPASSWD: ALL\n", 0o440},
+		{"etc/apt/apt.conf.d/99pawl-lab", "Acquire::Languages \"none\";\nAPT::Install-Recommends \"false\";\n", 0o644},
+		// A lab's disk does not outlive the machine: no need to wait for it.
+		{"etc/dpkg/dpkg.cfg.d/pawl-lab", "force-unsafe-io\n", 0o644},
+	}
+	for _, f := range files {
+		if err := home.WriteFile(filepath.Join(root, f.path), []byte(f.content), f.mode); err != nil {
+			return err
+		}
+	}
+	return os.MkdirAll(filepath.Join(root, "var/log/journal"), 0o755)
+}
+
+func linkUnits(root string) error {
+	units := filepath.Join(root, "etc/systemd/system")
+	wants := filepath.Join(units, "multi-user.target.wants")
+	if err := os.MkdirAll(wants, 0o755); err != nil {
+		return err
+	}
+	links := map[string]string{
+		filepath.Join(wants, "containerd.service"): "/etc/systemd/system/containerd.service",
+		filepath.Join(wants, "ssh.service"):        "/lib/systemd/system/ssh.service",
+		filepath.Join(units, "default.target"):     "/lib/systemd/system/multi-user.target",
+	}
+	for _, u := range masked {
+		links[filepath.Join(units, u)] = "/dev/null"
+	}
+	for link, target := range links {
+		if err := os.Remove(link); err != nil && !os.IsNotExist(err) {
+			return err
+		}
+		if err := os.Symlink(target, link); err != nil {
+			return err
+		}
+	}
+	return nil
+}

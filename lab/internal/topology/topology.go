@@ -1,0 +1,103 @@
+// Package topology holds the lab's fixed names and addresses. Rule: every
+// address in the lab is derived here and nowhere else.
+package topology
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Names and addresses of what is not a node.
+const (
+	Name         = "pawl-lab"    // network namespace and cgroup of the lab
+	Bridge       = "br0"         // the lab's only network
+	Gateway      = "10.77.0.1"   // the infrastructure's address on the bridge
+	APIName      = "k8s-api.lab" // the control plane's name inside the nodes
+	APIPort      = 6443
+	RegistryPort = 5000
+	WebUIAddress = "127.0.0.1:8233" // Temporal's web UI, relayed to the machine
+	NodePort     = 30080            // the web service on every node
+	PodCIDR      = "10.244.0.0/16"
+	ServiceCIDR  = "10.96.0.0/16"
+)
+
+// MaxControlPlanes and MaxWorkers bound a lab's size.
+const (
+	MaxControlPlanes = 3
+	MaxWorkers       = 5
+)
+
+// Node is one machine of the lab, by name: cp1 to cp3, w1 to w5.
+type Node string
+
+// Nodes names the nodes of a lab of the given size, control planes first.
+func Nodes(controlPlanes, workers int) []Node {
+	var nodes []Node
+	for i := 1; i <= controlPlanes; i++ {
+		nodes = append(nodes, Node("cp"+strconv.Itoa(i)))
+	}
+	for i := 1; i <= workers; i++ {
+		nodes = append(nodes, Node("w"+strconv.Itoa(i)))
+	}
+	return nodes
+}
+
+// All names every node a lab can have.
+func All() []Node { return Nodes(MaxControlPlanes, MaxWorkers) }
+
+// Parse checks that name is a node's name.
+func Parse(name string) (Node, error) {
+	for _, n := range All() {
+		if string(n) == name {
+			return n, nil
+		}
+	}
+	return "", fmt.Errorf("node %q: no such name; the lab's nodes are cp1 to cp%d and w1 to w%d", name, MaxControlPlanes, MaxWorkers)
+}
+
+// ControlPlane reports whether the node is a control plane.
+func (n Node) ControlPlane() bool { return strings.HasPrefix(string(n), "cp") }
+
+// Index is the last number of the node's address; it also picks its pod network.
+func (n Node) Index() int {
+	if rest, ok := strings.CutPrefix(string(n), "cp"); ok {
+		return 10 + atoi(rest)
+	}
+	return 20 + atoi(strings.TrimPrefix(string(n), "w"))
+}
+
+// Address is the node's address on the bridge.
+func (n Node) Address() string { return fmt.Sprintf("10.77.0.%d", n.Index()) }
+
+// PodNet is the network of the node's pods.
+func (n Node) PodNet() string { return fmt.Sprintf("10.244.%d.0/24", n.Index()) }
+
+// NetNS is the node's network namespace.
+func (n Node) NetNS() string { return Name + "-" + string(n) }
+
+// Cable is the bridge's end of the node's network cable.
+func (n Node) Cable() string { return "v-" + string(n) }
+
+// Cgroup is the node's control group below each hierarchy's root.
+func (n Node) Cgroup() string { return Name + "/" + string(n) }
+
+// APIServer is the node's own API server.
+func (n Node) APIServer() string { return fmt.Sprintf("%s:%d", n.Address(), APIPort) }
+
+// Hosts is /etc/hosts of every node.
+func Hosts() string {
+	var b strings.Builder
+	b.WriteString("127.0.0.1 localhost\n")
+	fmt.Fprintf(&b, "%s %s\n", Gateway, APIName)
+	for _, n := range All() {
+		fmt.Fprintf(&b, "%s %s\n", n.Address(), n)
+	}
+	return b.String()
+}
+
+// atoi reads the number of a name that Parse has accepted.
+func atoi(s string) int {
+	i, _ := strconv.Atoi(s)
+	return i
+}
