@@ -13,7 +13,8 @@ lab up --control-planes "$control_planes" --workers "$workers" --version "$from"
 
 say "2. Temporal and a worker: pawl dev"
 data=$(mktemp -d)
-lab exec "$PWD/bin/pawl" dev --data "$data" --clusters "$(lab status -o json | sed -n 's/.*"definition": *"\([^"]*\)/lab.yaml".*/\1/p')" >"$data/dev.out" 2>&1 &
+clusters=$(dirname "$(lab status -o json | sed -n 's|.*"definition": *"\([^"]*\)".*|\1|p')")
+lab exec "$PWD/bin/pawl" dev --data "$data" --clusters "$clusters" >"$data/dev.out" 2>&1 &
 dev=$!
 trap 'kill -INT $dev 2>/dev/null; wait $dev 2>/dev/null; rm -rf "$data"' EXIT
 
