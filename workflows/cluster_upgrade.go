@@ -93,7 +93,7 @@ func (u *clusterUpgrade) backUp(ctx workflow.Context) error {
 func (u *clusterUpgrade) upgradeControlPlane(ctx workflow.Context) error {
 	u.prepareNodes(ctx)
 	return inParallel(ctx, u.hop().ControlPlane, 1, func(ctx workflow.Context, _ int, n upgrade.NodePlan) error {
-		return u.upgradeNode(ctx, n.Components())
+		return u.upgradeNode(ctx, n.Components(), "control plane")
 	})
 }
 
@@ -101,14 +101,14 @@ func (u *clusterUpgrade) upgradeControlPlane(ctx workflow.Context) error {
 // them.
 func (u *clusterUpgrade) upgradeControlPlaneKubelets(ctx workflow.Context) error {
 	return inParallel(ctx, u.hop().ControlPlane, 1, func(ctx workflow.Context, _ int, n upgrade.NodePlan) error {
-		return u.upgradeNode(ctx, n.Kubelet())
+		return u.upgradeNode(ctx, n.Kubelet(), "kubelet")
 	})
 }
 
 // upgradeWorkers keeps up to maxUnavailable workers under way: as soon as one is done the next one starts.
 func (u *clusterUpgrade) upgradeWorkers(ctx workflow.Context) error {
 	return inParallel(ctx, u.hop().Workers, u.plan.Settings.MaxUnavailable, func(ctx workflow.Context, _ int, n upgrade.NodePlan) error {
-		return u.upgradeNode(ctx, n)
+		return u.upgradeNode(ctx, n, "node")
 	})
 }
 
@@ -117,8 +117,8 @@ func (u *clusterUpgrade) verifyCluster(ctx workflow.Context) error {
 }
 
 // upgradeNode runs a node's own workflow over its plan, or a part of it, to the end. A node that needs a person holds;
-// it does not fail.
-func (u *clusterUpgrade) upgradeNode(ctx workflow.Context, n upgrade.NodePlan) error {
+// it does not fail. what names the part for people.
+func (u *clusterUpgrade) upgradeNode(ctx workflow.Context, n upgrade.NodePlan, what string) error {
 	if len(n.Steps) == 0 {
 		return nil // this part is done already
 	}
@@ -128,7 +128,7 @@ func (u *clusterUpgrade) upgradeNode(ctx workflow.Context, n upgrade.NodePlan) e
 	id := NodeUpgradeID(u.plan.Cluster, n.Node)
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID:    id,
-		StaticSummary: fmt.Sprintf("%s %s -> %s", n.Node, n.From, n.To),
+		StaticSummary: fmt.Sprintf("%s: %s to %s", n.Node, what, n.To),
 	})
 	u.nodeStarted(ctx, n, id)
 	var done upgrade.NodeStatus
