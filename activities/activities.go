@@ -27,6 +27,8 @@ type NodeInput struct {
 	Settings upgrade.Settings `json:"settings"`
 	// Owner is the id of the upgrade: it is recorded on what pawl cordons and names the backup.
 	Owner string `json:"owner"`
+	// EndpointWatchers is how many watched EndpointSlices before anything was touched; 0 when nobody counted.
+	EndpointWatchers int `json:"endpointWatchers,omitempty"`
 	// KubeletStarted is when the new kubelet was started, by the node's own clock; zero when it was not restarted.
 	KubeletStarted time.Time `json:"kubeletStarted,omitzero"`
 }
@@ -37,6 +39,8 @@ type Outcome struct {
 	Worked upgrade.Duration `json:"worked"`
 	// KubeletStarted is when the kubelet was started, by the node's own clock (RestartKubelet only).
 	KubeletStarted time.Time `json:"kubeletStarted,omitzero"`
+	// EndpointWatchers is how many watch EndpointSlices (CheckControlPlane only).
+	EndpointWatchers int `json:"endpointWatchers,omitempty"`
 	// Note is one line worth keeping: the folder of a backup.
 	Note string `json:"note,omitempty"`
 }

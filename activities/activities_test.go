@@ -51,9 +51,11 @@ func TestVerifyNodeWaitsForEveryCondition(t *testing.T) {
 		"KubeletHealthy": notYet(1), "ControlPlaneSettled": notYet(2), "ControlPlaneHealth": {fault.New(fault.Unreachable, "ask", "cp1", "refused", "")}, "NodeReady": notYet(1),
 	}}
 	env, a := environment(t, w)
-	_, err := env.ExecuteActivity(a.VerifyNode, NodeInput{Node: "cp1", Role: upgrade.FirstControlPlane})
+	w.watchers = []int{0, 5, 7}
+	_, err := env.ExecuteActivity(a.VerifyNode, NodeInput{Node: "cp1", Role: upgrade.FirstControlPlane, EndpointWatchers: 7})
 	require.NoError(t, err)
-	require.Equal(t, []string{"KubeletHealthy", "ControlPlaneSettled", "ControlPlaneHealth", "NodeReady"}, w.calls[len(w.calls)-4:])
+	require.Equal(t, []string{"KubeletHealthy", "ControlPlaneSettled", "ControlPlaneHealth", "NodeReady", "EndpointWatchers"}, w.calls[len(w.calls)-5:])
+	require.Len(t, w.watchers, 1, "everybody who watched endpoints watches them again")
 	require.Empty(t, w.errs["KubeletHealthy"])
 	require.Empty(t, w.errs["NodeReady"])
 }

@@ -6,13 +6,17 @@ import (
 )
 
 // CheckControlPlane waits until every API server, etcd member, controller-manager and scheduler is healthy. A quorum is
-// not enough: the next restart would lose it.
+// not enough: the next restart would lose it. It counts who watches endpoints, for VerifyNode to compare.
 func (a *Activities) CheckControlPlane(ctx context.Context, in ClusterInput) (Outcome, error) {
 	api, err := a.Directory.API(in.Cluster)
 	if err != nil {
 		return Outcome{}, err
 	}
-	return Outcome{}, await(ctx, "check control plane", in.Cluster, api.ControlPlaneHealth)
+	if err := await(ctx, "check control plane", in.Cluster, api.ControlPlaneHealth); err != nil {
+		return Outcome{}, err
+	}
+	watchers, err := api.EndpointWatchers(ctx)
+	return Outcome{EndpointWatchers: watchers}, err
 }
 
 // VerifyCluster waits until what belongs to the whole cluster is at the version and healthy: kube-proxy, CoreDNS, every

@@ -22,6 +22,7 @@ type world struct {
 	hosts      map[string]upgrade.Host
 	configured upgrade.Version
 	manifests  map[string]upgrade.Version
+	watchers   []int               // what the next counts find
 	passes     []upgrade.DrainPass // what the next drain passes find
 	errs       map[string][]error  // what the next calls of a method return
 	calls      []string
@@ -31,8 +32,15 @@ func (w *world) Settings(string) (upgrade.Settings, error) {
 	return upgrade.Settings{}, w.next("Settings")
 }
 func (w *world) Cordon(context.Context, string, string) error { return w.next("Cordon") }
-func (w *world) KubeletHealthy(context.Context) error         { return w.next("KubeletHealthy") }
-func (w *world) ControlPlaneHealth(context.Context) error     { return w.next("ControlPlaneHealth") }
+func (w *world) EndpointWatchers(context.Context) (int, error) {
+	n := w.watchers[0]
+	if len(w.watchers) > 1 {
+		w.watchers = w.watchers[1:]
+	}
+	return n, w.next("EndpointWatchers")
+}
+func (w *world) KubeletHealthy(context.Context) error     { return w.next("KubeletHealthy") }
+func (w *world) ControlPlaneHealth(context.Context) error { return w.next("ControlPlaneHealth") }
 func (w *world) NodeReady(context.Context, string, upgrade.Version, time.Time) error {
 	return w.next("NodeReady")
 }

@@ -1,6 +1,12 @@
 package activities
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/pawl-dev/pawl/internal/fault"
+)
 
 // RestartKubelet makes the installed kubelet the running one.
 func (a *Activities) RestartKubelet(ctx context.Context, in NodeInput) (Outcome, error) {
@@ -19,9 +25,41 @@ func (a *Activities) VerifyControlPlane(ctx context.Context, in NodeInput) (Outc
 	if err != nil {
 		return Outcome{}, err
 	}
+	watchers := &watchers{api: api, wanted: in.EndpointWatchers}
 	return Outcome{}, await(ctx, "verify the control plane on", in.Node, func(ctx context.Context) error {
-		return controlPlaneSettled(ctx, api, in)
+		if err := controlPlaneSettled(ctx, api, in); err != nil {
+			return err
+		}
+		return watchers.back(ctx, in.Node)
 	})
+}
+
+// watchersReturn is how long those who watched endpoints before may take to come back to an API server that was away:
+// client-go's reflector waits 30 s at most between two tries, and jitter can double it. Some may never come back,
+// since they were replaced or moved meanwhile, so this is patience and not a condition.
+const watchersReturn = time.Minute
+
+// watchers waits for those who watched endpoints before. A kube-proxy that does not watch yet would send traffic to the
+// pods of the next node's drain after they are gone.
+type watchers struct {
+	api    API
+	wanted int
+	since  time.Time // when all else was fulfilled first
+}
+
+func (w *watchers) back(ctx context.Context, node string) error {
+	if w.since.IsZero() {
+		w.since = time.Now()
+	}
+	if w.wanted == 0 || time.Since(w.since) > watchersReturn {
+		return nil
+	}
+	n, err := w.api.EndpointWatchers(ctx)
+	if err == nil && n < w.wanted {
+		err = fault.New(fault.VerificationFailed, "control plane of", node,
+			fmt.Sprintf("%d of %d watch endpoints again", n, w.wanted), "")
+	}
+	return err
 }
 
 func controlPlaneSettled(ctx context.Context, api API, in NodeInput) error {
@@ -44,6 +82,7 @@ func (a *Activities) VerifyNode(ctx context.Context, in NodeInput) (Outcome, err
 	if err != nil {
 		return Outcome{}, err
 	}
+	watchers := &watchers{api: api, wanted: in.EndpointWatchers}
 	return Outcome{}, await(ctx, "verify", in.Node, func(ctx context.Context) error {
 		if err := host.KubeletHealthy(ctx); err != nil {
 			return err
@@ -53,6 +92,9 @@ func (a *Activities) VerifyNode(ctx context.Context, in NodeInput) (Outcome, err
 				return err
 			}
 		}
-		return api.NodeReady(ctx, in.Node, in.Version, in.KubeletStarted)
+		if err := api.NodeReady(ctx, in.Node, in.Version, in.KubeletStarted); err != nil || !in.Role.IsControlPlane() {
+			return err
+		}
+		return watchers.back(ctx, in.Node)
 	})
 }

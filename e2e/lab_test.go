@@ -37,7 +37,7 @@ func newLab(t *testing.T, controlPlanes, workers int) *lab {
 	bin, err := filepath.Abs("../bin")
 	require.NoError(t, err)
 	l := &lab{t: t, bin: bin, controlPlanes: controlPlanes, workers: workers, data: t.TempDir()}
-	l.probeFile = filepath.Join(t.TempDir(), "probe.jsonl")
+	l.probeFile = filepath.Join(l.keep(), "probe.jsonl")
 	l.show("pawl-lab", "down")
 	t.Cleanup(func() {
 		if t.Failed() && os.Getenv("PAWL_E2E_KEEP") != "" {
@@ -49,6 +49,18 @@ func newLab(t *testing.T, controlPlanes, workers int) *lab {
 	defer l.define()
 	l.show("pawl-lab", "up", "--control-planes", strconv.Itoa(controlPlanes), "--workers", strconv.Itoa(workers), "--version", from, "--next", to)
 	return l
+}
+
+// keep is a folder that outlives the test where PAWL_E2E_KEEP says so.
+func (l *lab) keep() string {
+	l.t.Helper()
+	dir := os.Getenv("PAWL_E2E_KEEP")
+	if dir == "" {
+		return l.t.TempDir()
+	}
+	dir = filepath.Join(dir, fmt.Sprintf("%d+%d", l.controlPlanes, l.workers))
+	require.NoError(l.t, os.MkdirAll(dir, 0o755))
+	return dir
 }
 
 // show runs one of our programs and lets its output pass.
@@ -235,27 +247,28 @@ func (l *lab) probe() *process {
 	return l.background(args...)
 }
 
-// failedProbes counts the failures by URL.
-func failedProbes(file string) (map[string]int, error) {
+// countProbes counts requests and failures by URL.
+func countProbes(file string) (asked, failed map[string]int, err error) {
 	f, err := os.Open(file)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer f.Close()
-	failed := map[string]int{}
+	asked, failed = map[string]int{}, map[string]int{}
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		var p struct {
 			URL string
 			OK  bool
 		}
 		if err := json.Unmarshal(lines.Bytes(), &p); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
+		asked[p.URL]++
 		if !p.OK {
 			failed[p.URL]++
 		}
 	}
-	return failed, nil
+	return asked, failed, nil
 }
 
 func labHome(t *testing.T) string {

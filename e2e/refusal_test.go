@@ -78,7 +78,7 @@ func (l *lab) refuseBadInput() {
 		{[]string{"lab", "--to", "v1.38.0"}, 10, []string{"v1.36.3 to v1.38.0 skips a minor", "upgrade to v1.37 first"}},
 		{[]string{"lab", "--to", "v1.37.99"}, 10, []string{"has no kubeadm v1.37.99", "its newest is v1.37.2"}},
 		{[]string{"wrong-key", "--to", to}, 10, []string{"root@10.77.0.21"}},
-		{[]string{"changed-host-key", "--to", to}, 10, []string{"w1", "host key", "other_hosts"}},
+		{[]string{"changed-host-key", "--to", to}, 10, []string{"w1", "the host's key is now", "other_hosts"}},
 		{[]string{"unreachable", "--to", to}, 10, []string{"w2", "10.77.0.99"}},
 		{[]string{"no-kubeconfig", "--to", to}, 2, []string{"missing.conf"}},
 		{[]string{"no-api", "--to", to}, 10, []string{"10.77.0.1:6444"}},

@@ -78,15 +78,16 @@ func (u *clusterUpgrade) stage(ctx workflow.Context, title string, run func(work
 }
 
 // step runs one activity of the whole cluster, and holds until it succeeds.
-func (u *clusterUpgrade) step(ctx workflow.Context, id, summary string, activity, in any) error {
+func (u *clusterUpgrade) step(ctx workflow.Context, id, summary string, activity, in any) (activities.Outcome, error) {
 	ctx = workflow.WithActivityOptions(ctx, stepOptions(id, summary))
-	return u.holds.attempt(ctx, summary, func() error {
-		var out activities.Outcome
+	var out activities.Outcome
+	err := u.holds.attempt(ctx, summary, func() error {
 		err := workflow.ExecuteActivity(ctx, activity, in).Get(ctx, &out)
 		stage := &u.status.Stages[len(u.status.Stages)-1]
 		stage.Worked = max(stage.Worked, out.Worked) // the backups of several nodes run side by side
 		return err
 	})
+	return out, err
 }
 
 func (u *clusterUpgrade) clusterInput() activities.ClusterInput {
@@ -102,7 +103,7 @@ func (u *clusterUpgrade) nodeInput(n upgrade.NodePlan) activities.NodeInput {
 
 func (u *clusterUpgrade) nodeUpgradeInput(n upgrade.NodePlan) NodeUpgradeInput {
 	return NodeUpgradeInput{
-		Cluster: u.plan.Cluster, Hop: u.status.Hop, Plan: n, Settings: u.plan.Settings, Owner: u.id,
+		Cluster: u.plan.Cluster, Hop: u.status.Hop, Plan: n, Settings: u.plan.Settings, Owner: u.id, EndpointWatchers: u.watchers,
 	}
 }
 

@@ -56,6 +56,7 @@ type clusterUpgrade struct {
 	status   upgrade.Status
 	holds    *holds
 	backup   string
+	watchers int                        // of endpoints, before anything was touched
 	prepared map[string]workflow.Future // by node, of the hop under way
 }
 
@@ -75,7 +76,9 @@ func (u *clusterUpgrade) makePlan(ctx workflow.Context) error {
 }
 
 func (u *clusterUpgrade) checkControlPlane(ctx workflow.Context) error {
-	return u.step(ctx, "check-control-plane", "Check that every API server and etcd member is healthy", act.CheckControlPlane, u.clusterInput())
+	out, err := u.step(ctx, "check-control-plane", "Check that every API server and etcd member is healthy", act.CheckControlPlane, u.clusterInput())
+	u.watchers = out.EndpointWatchers
+	return err
 }
 
 // backUp keeps what an upgrade cannot bring back by itself, before anything is changed. An upgrade that only finishes
@@ -84,7 +87,8 @@ func (u *clusterUpgrade) backUp(ctx workflow.Context) error {
 	u.backup = backupName(ctx, u.plan.Cluster, u.hop())
 	return inParallel(ctx, u.hop().ControlPlane, len(u.hop().ControlPlane), func(ctx workflow.Context, i int, n upgrade.NodePlan) error {
 		in := activities.BackUpInput{NodeInput: u.nodeInput(n), Backup: u.backup, Snapshot: i == 0}
-		return u.step(ctx, "back-up-"+n.Node, "Back up "+n.Node, act.BackUpControlPlane, in)
+		_, err := u.step(ctx, "back-up-"+n.Node, "Back up "+n.Node, act.BackUpControlPlane, in)
+		return err
 	})
 }
 
@@ -113,7 +117,8 @@ func (u *clusterUpgrade) upgradeWorkers(ctx workflow.Context) error {
 }
 
 func (u *clusterUpgrade) verifyCluster(ctx workflow.Context) error {
-	return u.step(ctx, "verify-cluster", "Verify the control plane, kube-proxy, CoreDNS and the system pods", act.VerifyCluster, u.clusterInput())
+	_, err := u.step(ctx, "verify-cluster", "Verify the control plane, kube-proxy, CoreDNS and the system pods", act.VerifyCluster, u.clusterInput())
+	return err
 }
 
 // upgradeNode runs a node's own workflow over its plan, or a part of it, to the end. A node that needs a person holds;

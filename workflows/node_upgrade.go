@@ -18,6 +18,8 @@ type NodeUpgradeInput struct {
 	Plan     upgrade.NodePlan `json:"plan"`
 	Settings upgrade.Settings `json:"settings"`
 	Owner    string           `json:"owner"` // id of the cluster's upgrade
+	// EndpointWatchers is how many watched EndpointSlices before anything was touched.
+	EndpointWatchers int `json:"endpointWatchers"`
 }
 
 // nodeActivity is what a step of a node's runbook does.
@@ -108,6 +110,7 @@ func (n *nodeUpgrade) activityInput() activities.NodeInput {
 	return activities.NodeInput{
 		Cluster: n.input.Cluster, Node: p.Node, Address: p.Address, Role: p.Role, Version: p.To,
 		Settings: n.input.Settings, Owner: n.input.Owner, KubeletStarted: n.kubeletStarted,
+		EndpointWatchers: n.input.EndpointWatchers,
 	}
 }
 

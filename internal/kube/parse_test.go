@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -90,4 +91,14 @@ func TestObserveNodeReadsControlPlaneVersions(t *testing.T) {
 	require.Equal(t, "10.0.0.1", node.Address)
 	require.Equal(t, map[string]upgrade.Version{"kube-apiserver": upgrade.MustVersion("v1.37.2")}, node.Components)
 	require.Equal(t, "3.6.8-0", node.EtcdImage)
+}
+
+func TestCountEndpointWatches(t *testing.T) {
+	n, err := countEndpointWatches(strings.NewReader(`# TYPE apiserver_longrunning_requests gauge
+apiserver_longrunning_requests{component="apiserver",group="",resource="pods",scope="cluster",subresource="",verb="WATCH",version="v1"} 6
+apiserver_longrunning_requests{component="apiserver",group="discovery.k8s.io",resource="endpointslices",scope="cluster",subresource="",verb="WATCH",version="v1"} 7
+apiserver_longrunning_requests{component="apiserver",group="discovery.k8s.io",resource="endpointslices",scope="namespace",subresource="",verb="WATCH",version="v1"} 2
+`))
+	require.NoError(t, err)
+	require.Equal(t, 9, n)
 }
