@@ -18,7 +18,7 @@ func (h *Host) PullImages(ctx context.Context, v upgrade.Version) error {
 		return err
 	}
 	if pod, ok := pods[upgrade.APIServer]; ok {
-		repository, _ := parseImage(pod.image)
+		repository, _ := upgrade.ParseImage(pod.image)
 		if registry, ok := strings.CutSuffix(repository, "/"+upgrade.APIServer); ok && registry != "registry.k8s.io" {
 			argv = append(argv, "--image-repository="+registry)
 		}

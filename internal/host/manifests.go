@@ -5,8 +5,6 @@ import (
 	"strings"
 
 	"sigs.k8s.io/yaml"
-
-	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
 // staticPod is the part of a static pod manifest that pawl reads.
@@ -47,28 +45,4 @@ func (p staticPod) localEtcd() bool {
 		}
 	}
 	return false
-}
-
-// parseImage splits an image reference into repository and tag. A registry may have a port, and a digest may follow
-// the tag, so not every ':' begins a tag.
-func parseImage(image string) (repository, tag string) {
-	image, _, _ = strings.Cut(image, "@")
-	slash := strings.LastIndexByte(image, '/')
-	if colon := strings.LastIndexByte(image, ':'); colon > slash {
-		return image[:colon], image[colon+1:]
-	}
-	return image, ""
-}
-
-// imageVersion is the version that an image's tag names. Tags cannot hold '+', so kubeadm writes '_' for it.
-func imageVersion(image string) (upgrade.Version, error) {
-	_, tag := parseImage(image)
-	if tag == "" {
-		return upgrade.Version{}, fmt.Errorf("image %q has no tag", image)
-	}
-	v, err := upgrade.ParseVersion(strings.ReplaceAll(tag, "_", "+"))
-	if err != nil {
-		return upgrade.Version{}, fmt.Errorf("image %q: %w", image, err)
-	}
-	return v, nil
 }

@@ -8,31 +8,6 @@ import (
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
-func TestParseImage(t *testing.T) {
-	for image, want := range map[string][2]string{
-		"registry.k8s.io/kube-apiserver:v1.37.2":                           {"registry.k8s.io/kube-apiserver", "v1.37.2"},
-		"mirror.example:5000/kube-apiserver:v1.37.2":                       {"mirror.example:5000/kube-apiserver", "v1.37.2"},
-		"mirror.example:5000/kube-apiserver":                               {"mirror.example:5000/kube-apiserver", ""},
-		"registry.k8s.io/kube-apiserver:v1.37.2@sha256:0123":               {"registry.k8s.io/kube-apiserver", "v1.37.2"},
-		"registry.k8s.io/kube-apiserver@sha256:0123":                       {"registry.k8s.io/kube-apiserver", ""},
-		"mirror.example:5000/a/kube-apiserver:v1.37.2_vendor.1@sha256:012": {"mirror.example:5000/a/kube-apiserver", "v1.37.2_vendor.1"},
-		"kube-apiserver": {"kube-apiserver", ""},
-		"":               {"", ""},
-	} {
-		if repository, tag := parseImage(image); repository != want[0] || tag != want[1] {
-			t.Errorf("%q: %q, %q, want %q", image, repository, tag, want)
-		}
-	}
-	if v, err := imageVersion("r/kube-apiserver:v1.37.2_vendor.1"); err != nil || v != v137 {
-		t.Errorf("%v, %v", v, err)
-	}
-	for _, image := range []string{"r/kube-apiserver", "r/kube-apiserver:latest", "r:5000/kube-apiserver"} {
-		if _, err := imageVersion(image); err == nil {
-			t.Errorf("%s: no error", image)
-		}
-	}
-}
-
 func TestParseStaticPod(t *testing.T) {
 	pod, err := parseStaticPod("kube-apiserver", "spec:\n  containers:\n  - name: sidecar\n    image: x:1\n  - name: kube-apiserver\n    image: r/kube-apiserver:v1.37.2\n    command: [kube-apiserver]\n    args: ['--etcd-servers=https://10.0.0.1:2379,https://10.0.0.2:2379']\n")
 	if err != nil || pod.image != "r/kube-apiserver:v1.37.2" || pod.localEtcd() {
@@ -186,19 +161,6 @@ func TestTailIsShortAndKeepsTheEnd(t *testing.T) {
 	if got := tail(" \n"); got != "no output" {
 		t.Errorf("%q", got)
 	}
-}
-
-func FuzzParseImage(f *testing.F) {
-	for _, s := range []string{"", "a:b", "r:5000/a:v1.37.2@sha256:0", "@", ":", "/:", "a/:b"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		repository, tag := parseImage(s)
-		name, _, _ := strings.Cut(s, "@")
-		if name != repository && name != repository+":"+tag || strings.Contains(tag, "/") {
-			t.Errorf("%q: %q, %q", s, repository, tag)
-		}
-	})
 }
 
 func FuzzParseMadison(f *testing.F) {

@@ -31,7 +31,7 @@ func (h *Host) StaticPodVersions(ctx context.Context) (map[string]upgrade.Versio
 		if !ok {
 			continue
 		}
-		v, err := imageVersion(pod.image)
+		v, err := upgrade.ImageVersion(pod.image)
 		if err != nil {
 			return nil, fault.Wrap(fault.VerificationFailed, "read "+manifest(component)+" on", h.node, err, "")
 		}

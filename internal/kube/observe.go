@@ -72,12 +72,12 @@ func observeNode(n *corev1.Node, controlPlane []corev1.Pod) upgrade.Node {
 		}
 		image := p.Spec.Containers[0].Image
 		if component := p.Labels["component"]; component == etcdComponent {
-			node.EtcdImage = imageTag(image)
+			_, node.EtcdImage = upgrade.ParseImage(image)
 		} else {
 			if node.Components == nil {
 				node.Components = map[string]upgrade.Version{}
 			}
-			node.Components[component] = imageVersion(image)
+			node.Components[component], _ = upgrade.ImageVersion(image)
 		}
 	}
 	return node

@@ -11,31 +11,6 @@ import (
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
-func TestImageTag(t *testing.T) {
-	for image, want := range map[string]string{
-		"registry.k8s.io/kube-apiserver:v1.37.2":                 "v1.37.2",
-		"mirror.local:5000/kube-apiserver:v1.37.2":               "v1.37.2",
-		"mirror.local:5000/kube-apiserver":                       "",
-		"mirror.local:5000/k8s/etcd:3.7.0-0@sha256:0123":         "3.7.0-0",
-		"registry.k8s.io/kube-proxy@sha256:0123456789abcdef0123": "",
-		"kube-proxy": "",
-		"":           "",
-	} {
-		require.Equal(t, want, imageTag(image), image)
-	}
-	require.Equal(t, upgrade.MustVersion("v1.37.2"), imageVersion("r:5000/kube-apiserver:v1.37.2_vendor.1"))
-	require.True(t, imageVersion("r/etcd:3.7.0-0@sha256:1") == upgrade.MustVersion("v3.7.0-0"))
-	require.True(t, imageVersion("r/x:latest").IsZero())
-}
-
-func FuzzImageTag(f *testing.F) {
-	f.Add("mirror.local:5000/k8s/etcd:3.7.0-0@sha256:0123")
-	f.Fuzz(func(t *testing.T, image string) {
-		require.NotContains(t, imageTag(image), "/")
-		require.NotContains(t, imageTag(image), "@")
-	})
-}
-
 func TestParseEtcdHealth(t *testing.T) {
 	members, err := parseEtcdHealth(`[{"endpoint":"https://10.0.0.1:2379","health":true,"took":"9ms"},{"endpoint":"https://10.0.0.2:2379","health":false,"took":"5s","error":"context deadline exceeded"}]` + "\n")
 	require.NoError(t, err)

@@ -39,7 +39,7 @@ func (c *Cluster) ControlPlaneSettled(ctx context.Context, node string, v upgrad
 		if !ok {
 			return notYet("the kubelet does not run %s yet", component)
 		}
-		if got := imageVersion(p.Spec.Containers[0].Image); got != v {
+		if got, _ := upgrade.ImageVersion(p.Spec.Containers[0].Image); got != v {
 			return notYet("the kubelet runs %s %s, wanted %s", component, got, v)
 		}
 	}
@@ -129,7 +129,7 @@ func (c *Cluster) AddonsReady(ctx context.Context, v upgrade.Version) error {
 	for _, d := range sets.Items {
 		s := d.Status
 		if d.Name == "kube-proxy" {
-			if got := imageVersion(d.Spec.Template.Spec.Containers[0].Image); got != v {
+			if got, _ := upgrade.ImageVersion(d.Spec.Template.Spec.Containers[0].Image); got != v {
 				return notYet(d.Name, "is at %s, wanted %s", got, v)
 			}
 		}
