@@ -18,6 +18,7 @@ const (
 
 func TestOneControlPlaneKilledTwice(t *testing.T) {
 	l := newLab(t, 1, 2)
+	l.testAdapters()
 	probes := l.probe()
 	dev := l.startDev()
 	l.refuseBadInput()

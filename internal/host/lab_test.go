@@ -9,12 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pawl-dev/pawl/internal/config"
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/host"
 	"github.com/pawl-dev/pawl/internal/ssh"
 	"github.com/pawl-dev/pawl/internal/upgrade"
-
-	"sigs.k8s.io/yaml"
 )
 
 // lab is a real worker node of a lab cluster.
@@ -33,31 +32,12 @@ func openLab(t *testing.T) lab {
 	if folder == "" || address == "" {
 		t.Skip("SKIPPED, NOT TESTED ON A REAL NODE: PAWL_LAB_CLUSTERS must name a folder of cluster definitions, PAWL_LAB_CLUSTER one of them, PAWL_LAB_NODE and PAWL_LAB_ADDRESS a worker of it")
 	}
-	text, err := os.ReadFile(folder + "/" + os.Getenv("PAWL_LAB_CLUSTER") + ".yaml")
+	c, err := config.Load(folder, os.Getenv("PAWL_LAB_CLUSTER"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var definition struct {
-		SSH struct {
-			User           string `json:"user"`
-			KeyFile        string `json:"keyFile"`
-			KnownHostsFile string `json:"knownHostsFile"`
-		} `json:"ssh"`
-		Packages struct {
-			Repository string `json:"repository"`
-		} `json:"packages"`
-	}
-	if err := yaml.Unmarshal(text, &definition); err != nil {
-		t.Fatal(err)
-	}
-	at := func(file string) string {
-		if strings.HasPrefix(file, "/") {
-			return file
-		}
-		return folder + "/" + file
-	}
-	l := lab{repository: definition.Packages.Repository, client: ssh.New(ssh.Config{
-		User: definition.SSH.User, Address: address, KeyFile: at(definition.SSH.KeyFile), KnownHostsFile: at(definition.SSH.KnownHostsFile),
+	l := lab{repository: c.Packages.Repository, client: ssh.New(ssh.Config{
+		User: c.SSH.User, Address: address, KeyFile: c.SSH.KeyFile, KnownHostsFile: c.SSH.KnownHostsFile,
 	})}
 	t.Cleanup(func() { _ = l.client.Close() })
 	l.host = host.New(os.Getenv("PAWL_LAB_NODE"), l.client)
