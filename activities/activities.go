@@ -11,6 +11,16 @@ type Activities struct {
 	Directory Directory
 }
 
+// open opens a node from both sides: its cluster's API, and its machine.
+func (a *Activities) open(in NodeInput) (API, Host, error) {
+	api, err := a.Directory.API(in.Cluster)
+	if err != nil {
+		return nil, nil, err
+	}
+	host, err := a.Directory.Host(in.Cluster, in.Node, in.Address)
+	return api, host, err
+}
+
 // ClusterInput names a cluster.
 type ClusterInput struct {
 	Cluster string          `json:"cluster"`

@@ -48,11 +48,7 @@ const etcdDataDir = "/var/lib/etcd"
 // BackUpControlPlane copies the node's PKI, manifests and kubeadm configuration and, where asked, an etcd snapshot,
 // away from etcd's own directory, readable by root only, and verifies both.
 func (a *Activities) BackUpControlPlane(ctx context.Context, in BackUpInput) (Outcome, error) {
-	api, err := a.Directory.API(in.Cluster)
-	if err != nil {
-		return Outcome{}, err
-	}
-	host, err := a.Directory.Host(in.Cluster, in.Node, in.Address)
+	api, host, err := a.open(in.NodeInput)
 	if err != nil {
 		return Outcome{}, err
 	}

@@ -74,11 +74,7 @@ func controlPlaneSettled(ctx context.Context, api API, in NodeInput) error {
 // every API server and etcd member healthy. "Ready at the new version" alone is not enough there: the static pods
 // restart some seconds after the kubelet, while the node still reads Ready.
 func (a *Activities) VerifyNode(ctx context.Context, in NodeInput) (Outcome, error) {
-	api, err := a.Directory.API(in.Cluster)
-	if err != nil {
-		return Outcome{}, err
-	}
-	host, err := a.Directory.Host(in.Cluster, in.Node, in.Address)
+	api, host, err := a.open(in)
 	if err != nil {
 		return Outcome{}, err
 	}

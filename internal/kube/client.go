@@ -82,9 +82,19 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, requestTimeout)
 }
 
-// endpointClient is an HTTP client with the cluster's credentials, for requests to one API server by its own address.
-func (c *Cluster) endpointClient() (*http.Client, error) {
+// getFrom asks one API server on its own address, with the cluster's credentials. Its certificate names the address, as
+// kubeadm makes it. The caller closes the body; reading it counts towards the request's time-out.
+func (c *Cluster) getFrom(ctx context.Context, op, node, endpoint, path string) (*http.Response, error) {
 	config := rest.CopyConfig(c.config)
 	config.Timeout = requestTimeout
-	return rest.HTTPClientFor(config)
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, c.classify(op, node, err)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+endpoint+path, nil)
+	if err != nil {
+		return nil, c.classify(op, node, err)
+	}
+	response, err := client.Do(request)
+	return response, fault.Wrap(fault.Unreachable, op, node, err, "")
 }

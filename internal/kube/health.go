@@ -58,29 +58,20 @@ func (c *Cluster) healthProblems(ctx context.Context) []error {
 	return problems
 }
 
-// apiServerReady asks one API server's /readyz. Its certificate names the node's address, as kubeadm makes it.
+// apiServerReady asks one API server's /readyz.
 func (c *Cluster) apiServerReady(ctx context.Context, node, endpoint string) error {
 	if endpoint == "" {
 		return nil // not made by kubeadm: the pod's own readiness has to do
 	}
-	client, err := c.endpointClient()
+	const op = "check kube-apiserver of"
+	response, err := c.getFrom(ctx, op, node, endpoint, "/readyz")
 	if err != nil {
-		return c.classify("check kube-apiserver of", node, err)
-	}
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+endpoint+"/readyz", nil)
-	if err != nil {
-		return c.classify("check kube-apiserver of", node, err)
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return fault.Wrap(fault.Unreachable, "check kube-apiserver of", node, err, "")
+		return err
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, _ := io.ReadAll(io.LimitReader(response.Body, 4096))
 	if response.StatusCode != http.StatusOK {
-		return fault.New(fault.VerificationFailed, "check kube-apiserver of", node,
+		return fault.New(fault.VerificationFailed, op, node,
 			fmt.Sprintf("/readyz answers %d: %s", response.StatusCode, failedChecks(string(body))), "")
 	}
 	return nil

@@ -32,6 +32,9 @@ func TestRealCluster(t *testing.T) {
 		}
 	}
 	require.NoError(t, c.AddonsReady(ctx, seen.Version))
+	watchers, err := c.EndpointWatchers(ctx)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, watchers, len(seen.Nodes), "every node's kube-proxy watches endpoints")
 	texts, err := c.ClusterConfiguration(ctx)
 	require.NoError(t, err)
 	require.Contains(t, texts["kubeadm-config.yaml"], "ClusterConfiguration")

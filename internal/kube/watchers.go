@@ -36,19 +36,9 @@ func (c *Cluster) EndpointWatchers(ctx context.Context) (int, error) {
 
 func (c *Cluster) endpointWatchersOf(ctx context.Context, node, endpoint string) (int, error) {
 	const op = "read the metrics of kube-apiserver of"
-	client, err := c.endpointClient()
+	response, err := c.getFrom(ctx, op, node, endpoint, "/metrics")
 	if err != nil {
-		return 0, c.classify(op, node, err)
-	}
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+endpoint+"/metrics", nil)
-	if err != nil {
-		return 0, c.classify(op, node, err)
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return 0, fault.Wrap(fault.Unreachable, op, node, err, "")
+		return 0, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {

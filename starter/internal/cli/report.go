@@ -8,7 +8,6 @@ import (
 
 	"github.com/pawl-dev/pawl/starter/internal/snapshot"
 	"github.com/pawl-dev/pawl/starter/internal/timing"
-	"github.com/pawl-dev/pawl/starter/internal/upgrades"
 	"github.com/pawl-dev/pawl/starter/internal/view"
 )
 
@@ -26,15 +25,7 @@ pawl itself added to the steps' own work. It can be asked for while the upgrade 
 			if err != nil {
 				return err
 			}
-			if err := checkCluster("report", args[0]); err != nil {
-				return err
-			}
-			client, err := upgrades.Connect(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer client.Close()
-			s, err := client.Status(cmd.Context(), args[0])
+			s, err := newest(cmd, args[0])
 			if err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pawl-dev/pawl/starter/internal/exit"
+	"github.com/pawl-dev/pawl/starter/internal/snapshot"
 	"github.com/pawl-dev/pawl/starter/internal/upgrades"
 	"github.com/pawl-dev/pawl/starter/internal/view"
 	"github.com/pawl-dev/pawl/starter/internal/watch"
@@ -27,15 +28,7 @@ Exits with 0 when it is done or under way, 12 when it waits for a person, 1 when
 			if err != nil {
 				return err
 			}
-			if err := checkCluster("status", args[0]); err != nil {
-				return err
-			}
-			client, err := upgrades.Connect(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer client.Close()
-			s, err := client.Status(cmd.Context(), args[0])
+			s, err := newest(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -53,4 +46,17 @@ Exits with 0 when it is done or under way, 12 when it waits for a person, 1 when
 	}
 	outputFlag(c, &format)
 	return c
+}
+
+// newest is where the newest upgrade of a cluster is.
+func newest(cmd *cobra.Command, cluster string) (snapshot.Snapshot, error) {
+	if err := checkCluster(cmd.Name(), cluster); err != nil {
+		return snapshot.Snapshot{}, err
+	}
+	client, err := upgrades.Connect(cmd.Context())
+	if err != nil {
+		return snapshot.Snapshot{}, err
+	}
+	defer client.Close()
+	return client.Status(cmd.Context(), cluster)
 }
