@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"al.essio.dev/pkg/shellescape"
 	gossh "golang.org/x/crypto/ssh"
@@ -60,10 +61,15 @@ func (c *Client) Run(ctx context.Context, cmd Command) (Result, error) {
 	return result, nil
 }
 
-// open opens a session. Nothing was started yet, so a connection that turns out to be dead is replaced once.
+// sessionPatience is how long a refused session is asked for again. sshd counts a session until it has cleaned up after
+// it, a moment after its end was seen here, so a refusal for too many sessions is usually over at once.
+const sessionPatience = 2 * time.Second
+
+// open opens a session. Nothing was started yet, so a connection that turns out to be dead is replaced once, and a
+// refusal is asked again.
 func (c *Client) open(ctx context.Context) (*gossh.Session, error) {
-	var last error
-	for range 2 {
+	deadline := time.Now().Add(sessionPatience)
+	for dead := 0; ; {
 		conn, err := c.connect(ctx)
 		if err != nil {
 			return nil, err
@@ -76,14 +82,21 @@ func (c *Client) open(ctx context.Context) (*gossh.Session, error) {
 			return nil, c.unreachable(ctx.Err())
 		}
 		var refused *gossh.OpenChannelError
-		if errors.As(err, &refused) {
-			// The peer is alive and says no: MaxSessions, or a shell that is forbidden.
-			return nil, fault.Wrap(fault.Conflict, "open a session on", c.cfg.target(), err, "")
+		if errors.As(err, &refused) { // the peer is alive and says no
+			if refused.Reason != gossh.ConnectionFailed || time.Now().After(deadline) {
+				return nil, fault.Wrap(fault.Conflict, "open a session on", c.cfg.target(), err, "")
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(50 * time.Millisecond):
+			}
+			continue
 		}
 		c.drop(conn)
-		last = err
+		if dead++; dead == 2 {
+			return nil, c.unreachable(err)
+		}
 	}
-	return nil, c.unreachable(last)
 }
 
 // run runs the line in the session. From here on, whatever goes wrong, the command may have been started.
