@@ -56,6 +56,9 @@ func (v Version) Number() string {
 	return s
 }
 
+// Minor is the number of the minor release: 37.
+func (v Version) Minor() uint64 { return v.minor }
+
 // MinorString renders "v1.37", as package repositories name their folders.
 func (v Version) MinorString() string { return fmt.Sprintf("v%d.%d", v.major, v.minor) }
 

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"syscall"
 	"time"
+
+	"github.com/pawl-dev/pawl/internal/supervise"
 )
 
 // child is a program that is kept running.
@@ -29,7 +31,7 @@ const (
 // run starts the child and, each time that it dies, starts it again after a pause that grows while it keeps dying. When
 // the context ends it ends the child and returns. A child that dies before it was up for the first time is given up:
 // nothing but a person will change that.
-func (c child) run(ctx context.Context, s *starter, up <-chan struct{}, say func(string, ...any)) error {
+func (c child) run(ctx context.Context, s *supervise.Starter, up <-chan struct{}, say func(string, ...any)) error {
 	pause := firstPause
 	for first := true; ; first = false {
 		began, logged := time.Now(), size(c.logFile)
@@ -66,7 +68,7 @@ func (c child) lastWords(err error, logged int64) string {
 }
 
 // once runs the child until it ends, by itself or with the context.
-func (c child) once(ctx context.Context, s *starter) error {
+func (c child) once(ctx context.Context, s *supervise.Starter) error {
 	log, err := openLog(c.logFile)
 	if err != nil {
 		return err
@@ -74,7 +76,7 @@ func (c child) once(ctx context.Context, s *starter) error {
 	defer log.Close()
 	cmd := exec.Command(c.path, c.args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = c.env, log, log
-	if err := s.start(cmd); err != nil {
+	if err := s.Start(cmd); err != nil {
 		return err
 	}
 	ended := make(chan error, 1)

@@ -19,6 +19,7 @@ import (
 	"go.temporal.io/sdk/client"
 	sdklog "go.temporal.io/sdk/log"
 
+	"github.com/pawl-dev/pawl/internal/supervise"
 	"github.com/pawl-dev/pawl/starter/internal/exit"
 	"github.com/pawl-dev/pawl/workflows"
 )
@@ -55,7 +56,7 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 		}
 	}
 	say := teller(out)
-	start := newStarter()
+	start := supervise.NewStarter()
 
 	// The server has a context of its own: it ends after the worker, whose last answers it has to take.
 	serverCtx, endServer := context.WithCancel(context.Background())
@@ -97,11 +98,11 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 func (o Options) address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(o.Port)) }
 
 func (o Options) children() (server, worker child, err error) {
-	serverPath, err := findProgram("pawl-temporal", "temporal")
+	serverPath, err := find("pawl-temporal", "temporal")
 	if err != nil {
 		return server, worker, err
 	}
-	workerPath, err := findProgram("pawl-worker")
+	workerPath, err := find("pawl-worker")
 	if err != nil {
 		return server, worker, err
 	}
@@ -120,6 +121,14 @@ func (o Options) children() (server, worker child, err error) {
 		args: []string{"--clusters", o.Clusters},
 	}
 	return server, worker, nil
+}
+
+func find(names ...string) (string, error) {
+	path, err := supervise.Find(names...)
+	if err != nil {
+		return "", exit.Errorf(exit.Unexpected, "dev: %v; build it with \"make build\"", err)
+	}
+	return path, nil
 }
 
 // checkFree refuses a port that somebody listens on: that may be a Temporal too, and would be taken for this one.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pawl-dev/pawl/internal/supervise"
 	"github.com/pawl-dev/pawl/starter/internal/exit"
 )
 
@@ -34,7 +35,7 @@ func TestMain(m *testing.M) {
 		pollAsWorker()
 	case "parent": // starts a child that lives, as pawl dev does, and waits for its own end
 		c := testChild("lives", os.Args[1])
-		_ = c.run(context.Background(), newStarter(), up(true), func(string, ...any) {})
+		_ = c.run(context.Background(), supervise.NewStarter(), up(true), func(string, ...any) {})
 	}
 }
 
@@ -72,7 +73,7 @@ func (l *lines) String() string {
 
 func TestChildThatDoesNotStartIsGivenUpWithItsLastWords(t *testing.T) {
 	var said lines
-	err := testChild("fails", t.TempDir()).run(context.Background(), newStarter(), up(false), said.say)
+	err := testChild("fails", t.TempDir()).run(context.Background(), supervise.NewStarter(), up(false), said.say)
 	if want := "dev: the child does not start: child: no such thing"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -82,7 +83,7 @@ func TestChildThatDiesIsStartedAgainWithGrowingPauses(t *testing.T) {
 	var said lines
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
-	go func() { ended <- testChild("fails", t.TempDir()).run(ctx, newStarter(), up(true), said.say) }()
+	go func() { ended <- testChild("fails", t.TempDir()).run(ctx, supervise.NewStarter(), up(true), said.say) }()
 	await(t, func() bool { return strings.Contains(said.String(), "starting it again in 1s") })
 	cancel()
 	if err := <-ended; err != nil {
@@ -98,7 +99,7 @@ func TestChildEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
 	var said lines
-	go func() { ended <- testChild("lives", folder).run(ctx, newStarter(), up(true), said.say) }()
+	go func() { ended <- testChild("lives", folder).run(ctx, supervise.NewStarter(), up(true), said.say) }()
 	pid := childPID(t, folder)
 	cancel()
 	if err := <-ended; err != nil || said.String() != "" {
