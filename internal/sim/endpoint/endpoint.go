@@ -125,6 +125,13 @@ func (e *Endpoint) Ready() bool {
 	return e.server != nil && e.failing == ""
 }
 
+// Version is that of the API server behind it.
+func (e *Endpoint) Version() upgrade.Version {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.version
+}
+
 // take serves a connection that came in elsewhere. It reports whether there was somebody to serve it.
 func (e *Endpoint) take(conn net.Conn) bool {
 	e.mu.Lock()
