@@ -14,7 +14,7 @@ import (
 // here none may be skipped.
 func (l *lab) testAdapters() {
 	l.t.Helper()
-	for _, c := range []struct{ pkg, tests string }{{"kube", "RealCluster"}, {"host", "Lab"}} {
+	for _, c := range []struct{ pkg, tests, ran string }{{"kube", "RealCluster", "RealCluster"}, {"host", "^TestMachine/^lab$", "^ *--- PASS: TestMachine[^/]*/lab "}} {
 		binary := filepath.Join(l.t.TempDir(), c.pkg+".test")
 		out, err := exec.Command("go", "test", "-c", "-o", binary, "../internal/"+c.pkg).CombinedOutput()
 		require.NoError(l.t, err, string(out))
@@ -25,6 +25,7 @@ func (l *lab) testAdapters() {
 		out, err = cmd.CombinedOutput()
 		require.NoError(l.t, err, string(out))
 		require.NotContains(l.t, string(out), "SKIP", "every test of the %s adapter has what it needs here", c.pkg)
-		l.t.Log(strings.Join(regexp.MustCompile(`(?m)^--- .*$`).FindAllString(string(out), -1), "\n"))
+		require.Regexp(l.t, "(?m)"+c.ran, string(out), "the %s adapter was tested here", c.pkg)
+		l.t.Log(strings.Join(regexp.MustCompile(`(?m)^ *--- .*$`).FindAllString(string(out), -1), "\n"))
 	}
 }

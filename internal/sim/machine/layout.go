@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
@@ -60,6 +61,13 @@ func (m *Machine) layOut() error {
 	release := "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\nVERSION=\"12 (bookworm)\"\nVERSION_CODENAME=bookworm\nID=debian\n"
 	if o.Distro == Rocky {
 		release = "NAME=\"Rocky Linux\"\nVERSION=\"9.6 (Blue Onyx)\"\nID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\nVERSION_ID=\"9.6\"\n"
+	}
+	// A node is older than the kubelet that is about to start: what is newer than that makes pawl restart it.
+	long := time.Now().Add(-30 * 24 * time.Hour)
+	for name := range files {
+		if err := m.root.Chtimes(inside(name), long, long); err != nil {
+			return err
+		}
 	}
 	return m.WriteFile("/etc/os-release", []byte(release), 0o644)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"strconv"
 	"strings"
 	"syscall"
@@ -47,6 +48,20 @@ func sh(p *process) int {
 		p.in = strings.NewReader("")
 		return p.interpret(string(text), params)
 	}
+}
+
+// builtin is a program that the shell has built in and that is a file as well, for those who call it without a shell.
+func builtin(p *process) int {
+	var words []string
+	for _, arg := range p.argv {
+		word, err := syntax.Quote(arg, syntax.LangBash)
+		if err != nil {
+			return p.fail(2, "%s: %v", p.argv[0], err)
+		}
+		words = append(words, word)
+	}
+	words[0] = path.Base(p.argv[0])
+	return p.interpret(strings.Join(words, " "), nil)
 }
 
 // script is the program that a file with a shebang line is.

@@ -1,79 +1,31 @@
 package host_test
 
 import (
-	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/pawl-dev/pawl/internal/config"
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/host"
 	"github.com/pawl-dev/pawl/internal/ssh"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
-// lab is a real worker node of a lab cluster.
-type lab struct {
-	client     *ssh.Client
-	host       *host.Host
-	repository string
-	kubelet    upgrade.Version
-}
-
-// openLab reaches the node PAWL_LAB_NODE at PAWL_LAB_ADDRESS as PAWL_LAB_CLUSTERS/PAWL_LAB_CLUSTER.yaml says. The
-// tests change nothing on it that belongs to its cluster.
-func openLab(t *testing.T) lab {
-	t.Helper()
-	folder, address := os.Getenv("PAWL_LAB_CLUSTERS"), os.Getenv("PAWL_LAB_ADDRESS")
-	if folder == "" || address == "" {
-		t.Skip("SKIPPED, NOT TESTED ON A REAL NODE: PAWL_LAB_CLUSTERS must name a folder of cluster definitions, PAWL_LAB_CLUSTER one of them, PAWL_LAB_NODE and PAWL_LAB_ADDRESS a worker of it")
-	}
-	c, err := config.Load(folder, os.Getenv("PAWL_LAB_CLUSTER"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := lab{repository: c.Packages.Repository, client: ssh.New(ssh.Config{
-		User: c.SSH.User, Address: address, KeyFile: c.SSH.KeyFile, KnownHostsFile: c.SSH.KnownHostsFile,
-	})}
-	t.Cleanup(func() { _ = l.client.Close() })
-	l.host = host.New(os.Getenv("PAWL_LAB_NODE"), l.client)
-	version := strings.TrimPrefix(strings.TrimSpace(l.sh(t, "kubelet --version")), "Kubernetes ")
-	if l.kubelet, err = upgrade.ParseVersion(version); err != nil {
-		t.Fatal(err)
-	}
-	return l
-}
-
-// sh runs a line of shell as root and returns its output.
-func (l lab) sh(t *testing.T, line string) string {
-	t.Helper()
-	r, err := l.client.Run(context.WithoutCancel(t.Context()), ssh.Command{Argv: []string{"sh", "-c", line}, Root: true})
-	if err != nil || r.ExitCode != 0 {
-		t.Fatalf("%s: %+v, %v", line, r, err)
-	}
-	return r.Stdout
-}
-
-// target is the newer version that the lab's repositories offer.
-func target(t *testing.T) upgrade.Version {
-	t.Helper()
-	v, err := upgrade.ParseVersion(os.Getenv("PAWL_LAB_TARGET"))
-	if err != nil {
-		t.Fatalf("PAWL_LAB_TARGET: %v", err)
-	}
-	return v
-}
-
 // packagesState is all that Observe and Download must leave as it is.
 const packagesState = `dpkg-query -W | sha256sum; apt-mark showhold; cat /etc/apt/sources.list.d/*; sha256sum /etc/apt/keyrings/*;
 ls -l --time-style=full-iso /var/lib/apt/lists /var/cache/apt/*.bin /etc/apt /etc/apt/sources.list.d; apt-cache policy kubeadm; ls /run/pawl 2>/dev/null || true`
 
-func TestLabObserveChangesNothing(t *testing.T) {
-	l, v := openLab(t), target(t)
+func TestMachineObserveChangesNothing(t *testing.T) {
+	onMachines(t, observeChangesNothing)
+}
+
+func observeChangesNothing(t *testing.T, l *bed) {
+	v := l.target
 	l.sh(t, "mkdir -p /run/pawl")
 	before := l.sh(t, packagesState)
 	seen, err := l.host.Observe(t.Context(), l.repository, v)
@@ -105,8 +57,12 @@ func TestLabObserveChangesNothing(t *testing.T) {
 	}
 }
 
-func TestLabDownloadFillsTheCacheOnly(t *testing.T) {
-	l, v := openLab(t), target(t)
+func TestMachineDownloadFillsTheCacheOnly(t *testing.T) {
+	onMachines(t, downloadFillsTheCacheOnly)
+}
+
+func downloadFillsTheCacheOnly(t *testing.T, l *bed) {
+	v := l.target
 	if l.kubelet == v {
 		t.Skipf("SKIPPED, NOT TESTED ON A REAL NODE: the node is at %s already, so there is nothing to fetch", v)
 	}
@@ -130,8 +86,11 @@ func TestLabDownloadFillsTheCacheOnly(t *testing.T) {
 	t.Log(err)
 }
 
-func TestLabInstallOfWhatIsThereDoesNothing(t *testing.T) {
-	l := openLab(t)
+func TestMachineInstallOfWhatIsThereDoesNothing(t *testing.T) {
+	onMachines(t, installOfWhatIsThereDoesNothing)
+}
+
+func installOfWhatIsThereDoesNothing(t *testing.T, l *bed) {
 	before := l.sh(t, packagesState)
 	if err := l.host.Install(t.Context(), l.repository, l.kubelet, "kubeadm", "kubelet", "kubectl"); err != nil {
 		t.Fatal(err)
@@ -141,8 +100,11 @@ func TestLabInstallOfWhatIsThereDoesNothing(t *testing.T) {
 	}
 }
 
-func TestLabBackUp(t *testing.T) {
-	l := openLab(t)
+func TestMachineBackUp(t *testing.T) {
+	onMachines(t, backUp)
+}
+
+func backUp(t *testing.T, l *bed) {
 	const id = "pawl-test-backup"
 	folder := host.BackupFolder + "/" + id
 	clean := func() { l.sh(t, "rm -rf "+folder) }
@@ -203,8 +165,11 @@ func TestLabBackUp(t *testing.T) {
 	})
 }
 
-func TestLabKubelet(t *testing.T) {
-	l := openLab(t)
+func TestMachineKubelet(t *testing.T) {
+	onMachines(t, restartKubelet)
+}
+
+func restartKubelet(t *testing.T, l *bed) {
 	if err := l.host.KubeletHealthy(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -226,7 +191,9 @@ func TestLabKubelet(t *testing.T) {
 	if _, err := l.host.RestartKubelet(t.Context(), upgrade.MustVersion("v1.99.0")); !fault.Is(err, fault.PreflightFailed) {
 		t.Errorf("%v", err)
 	}
-	l.sh(t, "sleep 1; touch /var/lib/kubelet/config.yaml; sleep 1")
+	time.Sleep(1100 * time.Millisecond) // the kubelet's start is known in whole seconds
+	l.sh(t, "touch /var/lib/kubelet/config.yaml")
+	time.Sleep(1100 * time.Millisecond)
 	again, err := l.host.RestartKubelet(t.Context(), l.kubelet)
 	if err != nil || !again.After(started) {
 		t.Errorf("after a change of its configuration: %s, was %s, %v", again, started, err)
@@ -236,39 +203,109 @@ func TestLabKubelet(t *testing.T) {
 	}
 }
 
-func TestLabJobs(t *testing.T) { host.LabJobs(t, openLab(t).client) }
+func TestMachineJobs(t *testing.T) {
+	onMachines(t, func(t *testing.T, l *bed) { host.JobChecks(t, l.client, l.pace) })
+}
 
 const (
 	killedUnit = "pawl-test-client-killed"
 	killedLine = "echo x >> /run/pawl-test-client-killed; sleep 4; echo the end"
 )
 
-// A process that is killed while it waits for a job leaves the job running; the next one gets its outcome.
-func TestLabJobOutlivesAKilledClient(t *testing.T) {
-	l := openLab(t)
-	if os.Getenv("PAWL_LAB_CHILD") == "1" {
-		_, _, err := host.LabJob(t.Context(), l.client, killedUnit, killedLine)
-		t.Fatalf("the child was not killed: %v", err)
+// childEnvironment holds the SSH configuration for TestChildOfJobTest.
+const childEnvironment = "PAWL_TEST_CHILD"
+
+// TestChildOfJobTest is the process that TestMachineJobOutlivesAKilledClient kills.
+func TestChildOfJobTest(t *testing.T) {
+	text := os.Getenv(childEnvironment)
+	if text == "" {
+		return
 	}
+	var cfg ssh.Config
+	if err := json.Unmarshal([]byte(text), &cfg); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := host.RunJob(t.Context(), ssh.New(cfg), killedUnit, killedLine)
+	t.Fatalf("the child was not killed: %v", err)
+}
+
+// A process that is killed while it waits for a job leaves the job running; the next one gets its outcome.
+func TestMachineJobOutlivesAKilledClient(t *testing.T) {
+	onMachines(t, jobOutlivesAKilledClient)
+}
+
+func jobOutlivesAKilledClient(t *testing.T, l *bed) {
 	l.sh(t, "rm -f /run/pawl-test-client-killed")
 	t.Cleanup(func() { l.sh(t, "rm -f /run/pawl-test-client-killed") })
-	child := exec.Command(os.Args[0], "-test.run=^TestLabJobOutlivesAKilledClient$")
-	child.Env = append(os.Environ(), "PAWL_LAB_CHILD=1")
+	plain := l.ssh
+	plain.Dial = nil
+	text, err := json.Marshal(struct{ User, Address, KeyFile, KnownHostsFile string }{plain.User, plain.Address, plain.KeyFile, plain.KnownHostsFile})
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command(os.Args[0], "-test.run=^TestChildOfJobTest$")
+	child.Env = append(os.Environ(), childEnvironment+"="+string(text))
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
-	l.sh(t, "for i in $(seq 100); do test -e /run/pawl-test-client-killed && exit 0; sleep 0.1; done; exit 1")
+	l.sh(t, "for i in $(seq 1000); do test -e /run/pawl-test-client-killed && exit 0; sleep 0.1; done; exit 1")
 	if err := child.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	if err := child.Wait(); err == nil || child.ProcessState.ExitCode() != -1 {
 		t.Fatalf("the child ended by itself: %v", err)
 	}
-	failure, output, err := host.LabJob(t.Context(), l.client, killedUnit, killedLine)
+	failure, output, err := host.RunJob(t.Context(), l.client, killedUnit, killedLine)
 	if err != nil || failure != "" || strings.TrimSpace(output) != "the end" {
 		t.Errorf("%q, %q, %v", failure, output, err)
 	}
 	if n := strings.TrimSpace(l.sh(t, "wc -l < /run/pawl-test-client-killed")); n != "1" {
 		t.Errorf("it ran %s times", n)
 	}
+}
+
+// What pawl takes for granted about the programs of a node.
+func TestMachineFacts(t *testing.T) {
+	onMachines(t, func(t *testing.T, l *bed) {
+		if got := strings.TrimSpace(l.sh(t, "kubeadm version -o short")); got != l.kubelet.String() && got != l.target.String() {
+			t.Errorf("kubeadm version: %q", got)
+		}
+		if got := l.sh(t, "pgrep -f '[k]ubeadm (upgrade|init|join|reset)' || echo none"); got != "none\n" {
+			t.Errorf("pgrep finds %q", got)
+		}
+		if got := l.sh(t, "pgrep -f '[/]usr/bin/kubelet'"); len(strings.Fields(got)) != 1 {
+			t.Errorf("pgrep finds kubelets %q", got)
+		}
+		held := strings.Fields(l.sh(t, "apt-mark showhold"))
+		for _, pkg := range []string{"kubeadm", "kubelet", "kubectl"} {
+			if !slices.Contains(held, pkg) {
+				t.Errorf("%s is not on hold: %v", pkg, held)
+			}
+			if got := l.sh(t, "dpkg-query -W -f '${db:Status-Abbrev}' "+pkg); got != "hi " {
+				t.Errorf("%s is %q", pkg, got)
+			}
+		}
+		for line, want := range map[string]string{
+			"nosuchprogram; echo $?":                                          "127\n",
+			"cat /nope 2>&1; echo $?":                                         "cat: /nope: No such file or directory\n1\n",
+			"find /nope -maxdepth 0 2>&1; echo $?":                            "find: ‘/nope’: No such file or directory\n1\n",
+			"mv /nope /x 2>&1; echo $?":                                       "mv: cannot stat '/nope': No such file or directory\n1\n",
+			"systemctl stop pawl-nope.service 2>&1; echo $?":                  "Failed to stop pawl-nope.service: Unit pawl-nope.service not loaded.\n5\n",
+			"systemctl reset-failed pawl-nope.service 2>&1; echo $?":          "Failed to reset failed state of unit pawl-nope.service: Unit pawl-nope.service not loaded.\n1\n",
+			"systemctl is-active pawl-nope; echo $?":                          "inactive\n3\n",
+			"systemctl is-active kubelet; echo $?":                            "active\n0\n",
+			"cat --nope 2>&1; echo $?":                                        "cat: unrecognized option '--nope'\nTry 'cat --help' for more information.\n1\n",
+			"grep -RlsE --include=*.list nope /etc/apt /nope; echo $?":        "2\n",
+			"dpkg-query -W pawl-nope 2>&1; echo $?":                           "dpkg-query: no packages found matching pawl-nope\n1\n",
+			"apt-mark hold pawl-nope 2>&1 | head -n1":                         "E: Unable to locate package pawl-nope\n",
+			"readlink /proc/$(systemctl show -p MainPID --value kubelet)/exe": "/usr/bin/kubelet\n",
+			"systemd-run --quiet --unit=pawl-test-twice --property=Type=oneshot --property=RemainAfterExit=yes -- true && " +
+				"systemd-run --quiet --unit=pawl-test-twice -- true 2>&1; echo $?; systemctl stop pawl-test-twice": "Failed to start transient service unit: Unit pawl-test-twice.service was already loaded or has a fragment file.\n1\n",
+			"systemd-run --quiet --unit=pawl-test-none -- /nope 2>&1; echo $?": "Failed to find executable /nope: No such file or directory\n1\n",
+		} {
+			if got := l.sh(t, "LC_ALL=C.UTF-8; export LC_ALL; "+line); got != want {
+				t.Errorf("%s\nis   %q\nwant %q", line, got, want)
+			}
+		}
+	})
 }

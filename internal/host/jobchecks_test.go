@@ -10,9 +10,11 @@ import (
 	"github.com/pawl-dev/pawl/internal/fault"
 )
 
-// LabJobs runs the tests of jobs on a real machine. It is exported to the external test package only.
-func LabJobs(t *testing.T, r Runner) {
-	h := New("lab", r)
+// JobChecks runs the tests of jobs on a machine of that pace. It is exported to the external test package only.
+func JobChecks(t *testing.T, r Runner, pace float64) {
+	h := New("machine", r)
+	SetPace(h, pace)
+	d := func(d time.Duration) time.Duration { return time.Duration(float64(d) * pace) }
 	sh := func(line string) string {
 		t.Helper()
 		result, err := h.root(context.WithoutCancel(t.Context()), "sh", "-c", line)
@@ -61,7 +63,7 @@ func LabJobs(t *testing.T, r Runner) {
 	})
 	t.Run("a run that was cut off is found running and waited for", func(t *testing.T) {
 		j := command("long", "sleep 3; echo end")
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), d(time.Second))
 		defer cancel()
 		_, err := h.runJob(ctx, j)
 		if !fault.Is(err, fault.OutcomeUnknown) || !errors.Is(err, context.DeadlineExceeded) {
@@ -80,13 +82,13 @@ func LabJobs(t *testing.T, r Runner) {
 		for _, line := range []string{"sleep 1; echo good", "sleep 1; echo evil; exit 3"} {
 			sh("rm -f " + marks + "-ended")
 			j := command("ended", line)
-			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			ctx, cancel := context.WithTimeout(t.Context(), d(500*time.Millisecond))
 			_, err := h.runJob(ctx, j)
 			cancel()
 			if !fault.Is(err, fault.OutcomeUnknown) {
 				t.Fatalf("%v", err)
 			}
-			time.Sleep(1500 * time.Millisecond)
+			time.Sleep(d(1500 * time.Millisecond))
 			end, err := h.runJob(t.Context(), j)
 			if err != nil || (end.failure == "") != strings.Contains(line, "good") || end.output == "" {
 				t.Errorf("%s: %+v, %v", line, end, err)
@@ -103,7 +105,7 @@ func LabJobs(t *testing.T, r Runner) {
 			_, err := h.runJob(t.Context(), command("gone", "sleep 60"))
 			done <- err
 		}()
-		time.Sleep(time.Second)
+		time.Sleep(d(time.Second))
 		sh("systemctl stop pawl-test-gone; systemctl reset-failed pawl-test-gone 2>/dev/null; true")
 		err := <-done
 		if err != nil && !fault.Is(err, fault.OutcomeUnknown) {
@@ -120,8 +122,11 @@ func LabJobs(t *testing.T, r Runner) {
 	})
 }
 
-// LabJob runs one job, for tests of what becomes of it when the process that waits for it is killed.
-func LabJob(ctx context.Context, r Runner, unit, line string) (failure, output string, err error) {
-	end, err := New("lab", r).runJob(ctx, job{unit: unit, argv: []string{"sh", "-c", line}})
+// SetPace makes the host look as often as fits a machine of that pace.
+func SetPace(h *Host, pace float64) { h.poll = time.Duration(float64(h.poll) * pace) }
+
+// RunJob runs one job, for tests of what becomes of it when the process that waits for it is killed.
+func RunJob(ctx context.Context, r Runner, unit, line string) (failure, output string, err error) {
+	end, err := New("machine", r).runJob(ctx, job{unit: unit, argv: []string{"sh", "-c", line}})
 	return end.failure, end.output, err
 }
