@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,6 +22,15 @@ import (
 	"github.com/pawl-dev/pawl/internal/ssh"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
+
+// TestMain lets more tests run at once than there are processors: on simulated machines they wait more than they work.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f != nil && f.Value.String() == f.DefValue {
+		_ = f.Value.Set("12")
+	}
+	os.Exit(m.Run())
+}
 
 // bed is a machine to try the host's methods on: a simulated one, or a real worker node of a lab cluster.
 type bed struct {
