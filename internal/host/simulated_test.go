@@ -106,6 +106,7 @@ func eventually(t *testing.T, do func() error) error {
 }
 
 func TestSimulatedKubeadmCutOffBetweenTwoRenames(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		component string
 		end       func(machine.Event)
@@ -163,6 +164,7 @@ func TestSimulatedKubeadmRefuses(t *testing.T) {
 		"a jump over a minor":             {func(t *testing.T, b *bed) {}, "is too high; kubeadm can upgrade only 1 minor version at a time", fault.CommandFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			api := newCluster(v136)
 			target := v137
 			b := simulated(t, func(o *machine.Options) {
@@ -197,6 +199,7 @@ func TestSimulatedDpkgIsLocked(t *testing.T) {
 }
 
 func TestSimulatedRebootInTheMiddleOfAJob(t *testing.T) {
+	t.Parallel()
 	for _, point := range []string{"dpkg: unpacking kubelet", "dpkg: kubelet unpacked", "dpkg: configuring kubelet"} {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
@@ -221,6 +224,7 @@ func TestSimulatedRebootInTheMiddleOfAJob(t *testing.T) {
 }
 
 func TestSimulatedConnectionIsCut(t *testing.T) {
+	t.Parallel()
 	const file = "/run/pawl-cut"
 	for when, begun := range map[machine.When]bool{machine.Before: false, machine.During: true, machine.After: true} {
 		t.Run(string(when), func(t *testing.T) {
@@ -245,9 +249,11 @@ func TestSimulatedHostHangs(t *testing.T) {
 	const file = "/run/pawl-hang"
 	server := make(chan *sshd.Server, 1)
 	b := simulated(t, func(o *machine.Options) {
-		o.Hook = once(machine.During, "LC_ALL=C sudo -n -- touch "+file, func(machine.Event) { (<-server).Hang(time.Second) })
+		o.Hook = once(machine.During, "LC_ALL=C sudo -n -- touch "+file, func(machine.Event) { (<-server).Hang(2 * time.Second) })
 	})
 	server <- b.server
+	b.ssh.KeepAliveInterval, b.ssh.KeepAliveTimeout = 100*time.Millisecond, 500*time.Millisecond
+	b.connect(t, "n1")
 	_, err := b.client.Run(t.Context(), ssh.Command{Argv: []string{"touch", file}, Root: true})
 	wantFault(t, err, fault.OutcomeUnknown)
 	b.sh(t, "test -e "+file)
