@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,6 +22,15 @@ import (
 	"github.com/pawl-dev/pawl/internal/ssh"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
+
+// TestMain lets more tests run at once than there are processors: on simulated machines they wait more than they work.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f != nil && f.Value.String() == f.DefValue {
+		_ = f.Value.Set("12")
+	}
+	os.Exit(m.Run())
+}
 
 // bed is a machine to try the host's methods on: a simulated one, or a real worker node of a lab cluster.
 type bed struct {
@@ -39,11 +49,19 @@ type bed struct {
 // onMachines runs the same checks on a simulated machine and, where there is a lab, on a real node. They change nothing
 // on it that belongs to its cluster. Where the two differ, the lab is right.
 func onMachines(t *testing.T, check func(t *testing.T, b *bed)) {
+	unlessLab(t)
 	t.Run("simulated", func(t *testing.T) {
 		t.Parallel()
 		check(t, simulated(t, nil))
 	})
 	t.Run("lab", func(t *testing.T) { check(t, openLab(t)) })
+}
+
+// unlessLab lets the test run beside others, unless there is a lab, whose node can only be used by one at a time.
+func unlessLab(t *testing.T) {
+	if os.Getenv("PAWL_LAB_CLUSTERS") == "" {
+		t.Parallel()
+	}
 }
 
 var (
@@ -75,7 +93,7 @@ func simulated(t *testing.T, change func(*machine.Options)) *bed {
 		t.Fatal(err)
 	}
 	b := &bed{machine: m, server: server, repository: machine.Repository, kubelet: o.Version, target: v137, pace: o.Pace,
-		ssh: ssh.Config{User: "admin", Address: server.Address(), KeyFile: key, KnownHostsFile: known, KeepAliveInterval: 100 * time.Millisecond, KeepAliveTimeout: 300 * time.Millisecond}}
+		ssh: ssh.Config{User: "admin", Address: server.Address(), KeyFile: key, KnownHostsFile: known}}
 	b.connect(t, o.Name)
 	m.Start()
 	for range 1000 { // the kubelet takes a moment to be healthy

@@ -46,6 +46,7 @@ type begin func(t *testing.T, source, file string) aptBed
 // In the lab the package and its repository are made on the node itself, for the real apt. A simulated machine has its
 // own repositories, and is thrown away.
 func TestMachineInstall(t *testing.T) {
+	unlessLab(t)
 	t.Run("simulated", func(t *testing.T) {
 		t.Parallel()
 		install(t, func(t *testing.T, source, file string) aptBed {

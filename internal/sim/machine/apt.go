@@ -180,7 +180,7 @@ func (p *process) aptSources(c aptConfig) ([]aptSource, error) {
 		}
 		content, err := p.readFile(name)
 		if err != nil {
-			return nil, fmt.Errorf("E: Opening %s - ifstream::ifstream (13: Permission denied)", name)
+			return nil, fmt.Errorf("opening %s - ifstream::ifstream (13: Permission denied)", name)
 		}
 		found, err := parseSources(name, string(content))
 		if err != nil {
@@ -214,7 +214,7 @@ func parseSources(name, content string) ([]aptSource, error) {
 		}
 		match := oneLine.FindStringSubmatch(line)
 		if match == nil {
-			return nil, fmt.Errorf("E: Malformed entry %d in list file %s (Type)\nE: The list of sources could not be read", n, name)
+			return nil, fmt.Errorf("malformed entry %d in list file %s (Type)", n, name)
 		}
 		s := aptSource{uri: strings.TrimRight(match[2], "/")}
 		for _, option := range strings.Fields(match[1]) {
@@ -302,7 +302,7 @@ func (p *process) aptUpdate(c aptConfig) int {
 	}
 	sources, err := p.aptSources(c)
 	if err != nil {
-		return p.fail(100, "%v", err)
+		return p.fail(100, "E: %v\nE: The list of sources could not be read.", err)
 	}
 	var problems []string
 	for i, s := range sources {
@@ -419,20 +419,15 @@ func aptCache(p *process) int {
 	}
 	offers, err := p.offers(c)
 	if err != nil {
-		return p.fail(100, "%v", err)
+		return p.fail(100, "E: %v\nE: The list of sources could not be read.", err)
 	}
 	switch args[0] {
 	case "madison":
 		for _, pkg := range args[1:] {
-			found := false
-			for _, o := range offers {
+			for _, o := range offers { // of a package that is not known nothing is said
 				if o.pkg == pkg {
-					found = true
 					p.printf("%10s | %10s | %s  Packages\n", o.pkg, o.version, o.uri)
 				}
-			}
-			if !found && p.status().find(pkg) == nil {
-				fmt.Fprintf(p.err, "N: Unable to locate package %s\n", pkg)
 			}
 		}
 		return 0
@@ -463,6 +458,9 @@ func (p *process) policy(pkg string, offers []offer) {
 			mark = "*** "
 		}
 		table = append(table, fmt.Sprintf(" %s%s 500\n        500 %s  Packages", mark, o.version, o.uri))
+	}
+	if installed == "(none)" && len(table) == 0 {
+		return
 	}
 	p.printf("%s:\n  Installed: %s\n  Candidate: %s\n  Version table:\n", pkg, installed, candidate)
 	for _, line := range table {
@@ -566,7 +564,7 @@ func (p *process) aptInstall(c aptConfig, set map[string]bool, args []string) in
 	}
 	offers, err := p.offers(c)
 	if err != nil {
-		return p.fail(100, "%v", err)
+		return p.fail(100, "E: %v\nE: The list of sources could not be read.", err)
 	}
 	p.printf("Reading package lists...\nBuilding dependency tree...\nReading state information...\n")
 	var list []wanted
@@ -730,7 +728,7 @@ func (p *process) aptRemove(c aptConfig, set map[string]bool, args []string) int
 }
 
 func aptMark(p *process) int {
-	c, _, args, code := p.aptOptions()
+	_, _, args, code := p.aptOptions()
 	if code != 0 {
 		return code
 	}
@@ -759,8 +757,9 @@ func aptMark(p *process) int {
 			return p.fail(100, "E: Unable to locate package %s\nE: No packages found", name)
 		}
 	}
-	if code := p.lockFrontend(c); code != 0 {
-		return code
+	// dpkg takes the lock here, not apt, and dpkg does not wait, whatever DPkg::Lock::Timeout says (seen with apt 2.6.1).
+	if code := p.lockDpkg(); code != 0 {
+		return p.fail(100, "E: Sub-process dpkg --set-selections returned an error code (2)\nE: Executing dpkg failed. Are you root?")
 	}
 	for _, name := range names {
 		pkg := state.find(name)

@@ -152,6 +152,18 @@ func (p *process) configure(name string) error {
 	return nil
 }
 
+// lockDpkg takes the lock as dpkg does when it is called by itself: at once or not at all.
+func (p *process) lockDpkg() int {
+	if p.user != "root" {
+		return p.fail(2, "dpkg: error: requested operation requires superuser privilege")
+	}
+	if !p.lock(frontendLock, 0) {
+		return p.fail(2, "dpkg: error: dpkg frontend lock was locked by another process with pid %d\nNote: removing the lock file is always wrong, can damage the locked area\n"+
+			"and the entire system. See <https://wiki.debian.org/Teams/Dpkg/FAQ#db-lock>.", p.m.holder(frontendLock))
+	}
+	return 0
+}
+
 // dpkg is dpkg --configure -a and --print-architecture.
 func dpkg(p *process) int {
 	var configure, all bool
@@ -172,11 +184,8 @@ func dpkg(p *process) int {
 	if !configure || !all {
 		return p.fail(2, "dpkg: error: need an action option\n\nType dpkg --help for help about installing and deinstalling packages [*];")
 	}
-	if p.user != "root" {
-		return p.fail(2, "dpkg: error: requested operation requires superuser privilege")
-	}
-	if !p.lock(frontendLock, 0) {
-		return p.fail(2, "dpkg: error: dpkg frontend lock was locked by another process with pid %d\nNote: removing the lock file is always wrong, can damage the locked area\nand the entire system. See <https://wiki.debian.org/Teams/Dpkg/FAQ#db-lock>.", p.m.holder(frontendLock))
+	if code := p.lockDpkg(); code != 0 {
+		return code
 	}
 	for _, pkg := range p.status() {
 		if pkg.status != "unpacked" && pkg.status != "half-configured" {

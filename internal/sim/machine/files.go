@@ -277,7 +277,7 @@ func dd(p *process) int {
 	if c := set["conv"]; c != "" && c != "fsync" && c != "notrunc" {
 		return p.fail(1, "dd: invalid conversion: ‘%s’\nTry 'dd --help' for more information.", c)
 	}
-	var in io.Reader = p.in
+	in := p.in
 	if name := set["if"]; name != "" {
 		if name == "/dev/zero" {
 			in = zero{}
@@ -897,7 +897,7 @@ func headProgram(p *process) int {
 		if !ok {
 			return p.fail(1, "head: invalid number of bytes: ‘%s’", text)
 		}
-		var in io.Reader = p.in
+		in := p.in
 		switch name {
 		case "/dev/zero":
 			in = zero{}

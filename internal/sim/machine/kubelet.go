@@ -39,8 +39,8 @@ var removedFlags = []struct {
 	{"--network-plugin", 24}, {"--container-runtime", 27}, {"--pod-infra-container-image", 35},
 }
 
-// restartSec is how long systemd waits before it starts a crashed kubelet again (RestartSec of kubeadm's unit).
-const restartSec = 10 * time.Second
+// restartPause is how long systemd waits before it starts a crashed kubelet again (RestartSec of kubeadm's unit).
+const restartPause = 10 * time.Second
 
 // startKubelet starts the service and returns when its process runs, as systemctl does for Type=simple.
 func (s *systemd) startKubelet(u *unit) {
@@ -99,7 +99,7 @@ func (s *systemd) keepKubelet(ctx context.Context, u *unit, done, begun chan str
 		}
 		s.mu.Unlock()
 		s.log(entry{unit: u.name, ident: "systemd", pid: 1, text: "kubelet.service: Failed with result '" + u.result + "'."})
-		if s.m.Sleep(ctx, restartSec) != nil {
+		if s.m.Sleep(ctx, restartPause) != nil {
 			if s.power.Err() == nil {
 				s.mu.Lock()
 				u.active, u.sub, u.result = "inactive", "dead", "success"

@@ -120,6 +120,8 @@ func (p *process) badOption(name, option string, exit int) int {
 			said = fmt.Sprintf("unknown shorthand flag: '%s' in %s", strings.TrimPrefix(option, "-"), option)
 		}
 		return p.fail(exit, "error: %s\nTo see the stack trace of this error execute with --v=5 or higher", said)
+	case "tar":
+		return p.fail(exit, "tar: %s\nTry 'tar --help' or 'tar --usage' for more information.", said)
 	case "systemctl", "systemd-run", "journalctl":
 		return p.fail(exit, "%s: %s", name, said)
 	}

@@ -32,10 +32,14 @@ func find(p *process) int {
 	var tests []func(name string, info fs.FileInfo) bool
 	for len(args) > 0 {
 		test := args[0]
+		if test == "-print" {
+			args = args[1:]
+			continue
+		}
+		if !slices.Contains([]string{"-mindepth", "-maxdepth", "-type", "-name", "-path", "-size", "-printf"}, test) {
+			return p.fail(1, "find: unknown predicate `%s'", test)
+		}
 		if len(args) == 1 {
-			if test == "-print" {
-				break
-			}
 			return p.fail(1, "find: missing argument to `%s'", test)
 		}
 		value := args[1]
@@ -66,8 +70,6 @@ func find(p *process) int {
 			tests = append(tests, func(_ string, info fs.FileInfo) bool { return info.Size() > 0 })
 		case "-printf":
 			print = strings.ReplaceAll(value, `\n`, "\n")
-		default:
-			return p.fail(1, "find: unknown predicate `%s'", test)
 		}
 	}
 	code := 0
@@ -153,10 +155,10 @@ func grep(p *process) int {
 		g.look(name, true)
 	}
 	switch {
-	case g.failed && !(g.found && o.has("q", "quiet")):
-		return 2
-	case g.found:
+	case g.found && (!g.failed || o.has("q", "quiet")):
 		return 0
+	case g.failed:
+		return 2
 	}
 	return 1
 }

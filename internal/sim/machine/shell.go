@@ -97,7 +97,7 @@ func (p *process) interpret(text string, params []string) int {
 			positional = append(positional, param)
 		}
 	}
-	var in io.Reader = p.in
+	in := p.in
 	if f, ok := p.in.(*strings.Reader); ok && f.Len() == 0 {
 		in = nil
 	}

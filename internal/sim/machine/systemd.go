@@ -228,7 +228,7 @@ func (s *systemd) execute(ctx context.Context, u *unit, argv, env []string) {
 	s.log(entry{unit: u.name, ident: "systemd", pid: 1, text: "Starting " + u.name + " - " + u.description + "..."})
 	w := &journalWriter{s: s, e: entry{unit: u.name, invocation: u.invocation, ident: path.Base(argv[0])}}
 	p := s.m.process(ctx, nil, argv, streams{nil, w, w}, "root")
-	p.unit, p.dir, p.env = u.name, "/", append(env, "INVOCATION_ID="+u.invocation)
+	p.unit, p.dir, p.env = u.name, "/", append(slices.Clone(env), "INVOCATION_ID="+u.invocation)
 	w.e.pid = p.pid
 	s.mu.Lock()
 	u.active, u.sub, u.pid, u.started = "activating", "start", p.pid, time.Now()
