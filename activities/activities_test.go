@@ -114,6 +114,21 @@ func TestPlanNamesEveryHostThatCannotBeLookedAt(t *testing.T) {
 	require.Len(t, p.Errors(), 2)
 }
 
+func TestPlanLooksIntoTheRepositoriesOfEveryMinorOnTheWay(t *testing.T) {
+	seen := upgrade.Cluster{Version: v136, Nodes: []upgrade.Node{{Name: "cp1", ControlPlane: true, Kubelet: v136}}}
+	for target, want := range map[string][]string{"v1.38.1": {"v1.37.0", "v1.38.1"}, "v1.37.2": {"v1.37.2"}, "v1.35.0": nil} {
+		w := &world{seen: seen}
+		env, a := environment(t, w)
+		_, err := env.ExecuteActivity(a.MakePlan, PlanInput{Cluster: "lab", Target: target})
+		require.NoError(t, err)
+		var minors []string
+		for _, v := range w.minors {
+			minors = append(minors, v.String())
+		}
+		require.Equal(t, want, minors, target)
+	}
+}
+
 func TestPlanOfABadVersionLooksAtNothing(t *testing.T) {
 	w := &world{}
 	env, a := environment(t, w)

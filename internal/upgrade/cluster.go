@@ -48,12 +48,14 @@ type Host struct {
 	OS             string  `json:"os,omitempty"`             // ID of os-release: debian, ubuntu, rhel, ...
 	PackageManager string  `json:"packageManager,omitempty"` // apt; dnf and zypper to come
 	Kubeadm        Version `json:"kubeadm"`                  // the installed kubeadm
-	// Available are the versions of kubeadm that the package repository of the target's minor offers to this host.
+	// Available are the versions of kubeadm that the package repositories of the path's minors offer to this host, up
+	// to the first that offers none.
 	Available []Version `json:"available,omitempty"`
 	// FreeBytes is the room under /var/lib, EtcdBytes the size of the etcd data directory: a backup must fit.
 	FreeBytes int64 `json:"freeBytes,omitempty"`
 	EtcdBytes int64 `json:"etcdBytes,omitempty"`
-	// Problem is why the host could not be looked at: unreachable, host key refused, key refused. One line.
+	// Problem is why the host, or a package repository from there, could not be looked at: unreachable, host key
+	// refused, key refused. One line.
 	Problem string `json:"problem,omitempty"`
 }
 
