@@ -68,6 +68,16 @@ func TestWorkerHasNoControlPlaneToVerify(t *testing.T) {
 	require.Equal(t, []string{"KubeletHealthy", "NodeReady"}, w.calls)
 }
 
+func TestVerificationGivesUpWithTheLastReason(t *testing.T) {
+	notYet := fault.New(fault.VerificationFailed, "node", "w1", "kubelet reports v1.36.3", "")
+	w := &world{errs: map[string][]error{"NodeReady": {notYet, notYet}}}
+	env, a := environment(t, w)
+	short := upgrade.Settings{Verify: upgrade.Verify{Timeout: upgrade.Duration(time.Nanosecond)}}
+	_, err := env.ExecuteActivity(a.VerifyNode, NodeInput{Node: "w1", Role: upgrade.Worker, Settings: short})
+	require.Equal(t, "verify w1: node w1: kubelet reports v1.36.3; put it right, then retry", requireFault(t, err, fault.VerificationFailed).Message())
+	require.Equal(t, []string{"KubeletHealthy", "NodeReady"}, w.calls)
+}
+
 func TestKubeadmsWordIsNotEnough(t *testing.T) {
 	w := &world{manifests: map[string]upgrade.Version{upgrade.APIServer: v137, upgrade.ControllerManager: v136, upgrade.Scheduler: v137}}
 	env, a := environment(t, w)

@@ -1,5 +1,7 @@
 package upgrade
 
+import "time"
+
 // Role says what a node is to an upgrade.
 type Role string
 
@@ -75,7 +77,30 @@ type Settings struct {
 	IgnorePreflightErrors []string `json:"ignorePreflightErrors,omitempty"`
 	MaxUnavailable        int      `json:"maxUnavailable"`
 	Drain                 Drain    `json:"drain"`
+	Retry                 Retry    `json:"retry,omitzero"`
+	Verify                Verify   `json:"verify,omitzero"`
 }
+
+// Retry says how long a step that gets no answer is tried again.
+type Retry struct {
+	// Timeout bounds all attempts of a step; then a person is asked. Zero, as in plans from before it could be set,
+	// stands for DefaultRetryTimeout.
+	Timeout Duration `json:"timeout"`
+}
+
+// Verify says how long a condition may take to become true.
+type Verify struct {
+	// Timeout is when a person is asked. Zero, as in plans from before it could be set, stands for DefaultVerifyTimeout.
+	Timeout Duration `json:"timeout"`
+}
+
+const (
+	// DefaultRetryTimeout leaves room for a host that reboots, and for whoever repairs a network.
+	DefaultRetryTimeout = 90 * time.Minute
+	// DefaultVerifyTimeout is ample: a control plane node pulls no images after its kubelet's restart, but its API server
+	// uses 30 s of grace and etcd may have to catch up; a roll-out may have to pull.
+	DefaultVerifyTimeout = 10 * time.Minute
+)
 
 // Severity of a finding.
 type Severity string
