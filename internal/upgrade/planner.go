@@ -243,7 +243,7 @@ func newest(available []Version) string {
 
 // makeHop lays out one hop: control planes, then workers. What is done already is left out.
 func makeHop(p Plan, to Version) Hop {
-	hop := Hop{From: p.Current, To: to}
+	hop := Hop{From: oldestControlPlane(p.Current, p.Nodes), To: to}
 	applied := p.Current == to // the cluster-wide part of kubeadm upgrade has been done
 	for _, n := range controlPlaneOrder(p.Nodes, to) {
 		role := AdditionalControlPlane

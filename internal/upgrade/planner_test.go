@@ -186,12 +186,12 @@ func TestHalfDoneUpgradeOverSeveralMinors(t *testing.T) {
 	c.Version = v137
 	c.Nodes[0] = nodeAt("cp1", true, v137) // all done for v1.37, and the repository may be gone
 	c.Nodes[0].Host.Available = versions("v1.38.0")
-	c.Nodes[1].Components[APIServer] = v137
+	c.Nodes[1].Components[APIServer] = v137 // begun
 	c.Nodes[2].Kubelet = MustVersion("v1.35.4")
 	c.Nodes[3].CordonedByPawl, c.Nodes[4].Cordoned = true, true
 	p := MakePlan(c, v138, settings())
 	require.Empty(t, p.Errors())
-	require.Equal(t, [][2]Version{{v137, v137}, {v137, v138}}, moves(p))
+	require.Equal(t, [][2]Version{{v136, v137}, {v137, v138}}, moves(p))
 	first, second := p.Hops[0], p.Hops[1]
 	require.Len(t, first.ControlPlane, 1, "cp1 is where the first hop goes")
 	require.Equal(t, AdditionalControlPlane, first.ControlPlane[0].Role, "the cluster is configured for it")
