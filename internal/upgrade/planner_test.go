@@ -439,6 +439,16 @@ func TestRemaining(t *testing.T) {
 	require.Equal(t, control+(3*steps-1)*time.Hour/2, s.Remaining(began.Add(3*time.Hour)), "and nothing once it is overdue")
 }
 
+func TestHopsAreEstimatedOneAfterAnother(t *testing.T) {
+	c := healthy(1, 3)
+	offer(&c, "v1.37.2", "v1.38.0")
+	p := MakePlan(c, MustVersion("v1.38.0"), Settings{MaxUnavailable: 3}) // all workers at a time, so that the longest counts
+	require.Len(t, p.Hops, 2)
+	first, second := p, p
+	first.Hops, second.Hops = p.Hops[:1], p.Hops[1:]
+	require.Equal(t, Estimate(first)+Estimate(second), Estimate(p))
+}
+
 func nodeEstimate(s Status, i int) time.Duration {
 	one := Status{Nodes: s.Nodes[i : i+1]}
 	for j := range one.Nodes[0].Steps {
