@@ -101,6 +101,7 @@ func newestPatch(nodes []Node, minor Version) Version {
 	}
 	candidates = slices.DeleteFunc(candidates, func(v Version) bool { return v.pre != "" || v.Less(least) })
 	slices.SortFunc(candidates, func(a, b Version) int { return b.Compare(a) })
+	candidates = slices.Compact(candidates)
 	for _, v := range candidates {
 		if !slices.ContainsFunc(nodes, func(n Node) bool { return lacks(n, v) }) {
 			return v
