@@ -23,8 +23,9 @@ func (a *Activities) open(in NodeInput) (API, Host, error) {
 
 // ClusterInput names a cluster.
 type ClusterInput struct {
-	Cluster string          `json:"cluster"`
-	Version upgrade.Version `json:"version"`
+	Cluster  string           `json:"cluster"`
+	Version  upgrade.Version  `json:"version"`
+	Settings upgrade.Settings `json:"settings"`
 }
 
 // NodeInput names a node, its machine, and what is wanted of it.

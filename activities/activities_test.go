@@ -68,6 +68,16 @@ func TestWorkerHasNoControlPlaneToVerify(t *testing.T) {
 	require.Equal(t, []string{"KubeletHealthy", "NodeReady"}, w.calls)
 }
 
+func TestVerificationGivesUpWithTheLastReason(t *testing.T) {
+	notYet := fault.New(fault.VerificationFailed, "node", "w1", "kubelet reports v1.36.3", "")
+	w := &world{errs: map[string][]error{"NodeReady": {notYet, notYet}}}
+	env, a := environment(t, w)
+	short := upgrade.Settings{Verify: upgrade.Verify{Timeout: upgrade.Duration(time.Nanosecond)}}
+	_, err := env.ExecuteActivity(a.VerifyNode, NodeInput{Node: "w1", Role: upgrade.Worker, Settings: short})
+	require.Equal(t, "verify w1: node w1: kubelet reports v1.36.3; put it right, then retry", requireFault(t, err, fault.VerificationFailed).Message())
+	require.Equal(t, []string{"KubeletHealthy", "NodeReady"}, w.calls)
+}
+
 func TestKubeadmsWordIsNotEnough(t *testing.T) {
 	w := &world{manifests: map[string]upgrade.Version{upgrade.APIServer: v137, upgrade.ControllerManager: v136, upgrade.Scheduler: v137}}
 	env, a := environment(t, w)
@@ -112,6 +122,21 @@ func TestPlanNamesEveryHostThatCannotBeLookedAt(t *testing.T) {
 	require.Equal(t, "w1: connect to root@w1: connection refused", p.Errors()[0].String())
 	require.Equal(t, "w2: connect to root@w2: the host key has changed", p.Errors()[1].String())
 	require.Len(t, p.Errors(), 2)
+}
+
+func TestPlanLooksIntoTheRepositoriesOfEveryMinorOnTheWay(t *testing.T) {
+	seen := upgrade.Cluster{Version: v136, Nodes: []upgrade.Node{{Name: "cp1", ControlPlane: true, Kubelet: v136}}}
+	for target, want := range map[string][]string{"v1.38.1": {"v1.37.0", "v1.38.1"}, "v1.37.2": {"v1.37.2"}, "v1.35.0": nil} {
+		w := &world{seen: seen}
+		env, a := environment(t, w)
+		_, err := env.ExecuteActivity(a.MakePlan, PlanInput{Cluster: "lab", Target: target})
+		require.NoError(t, err)
+		var minors []string
+		for _, v := range w.minors {
+			minors = append(minors, v.String())
+		}
+		require.Equal(t, want, minors, target)
+	}
 }
 
 func TestPlanOfABadVersionLooksAtNothing(t *testing.T) {

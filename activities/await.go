@@ -7,19 +7,16 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
 // lookAgain is the pause between two looks at a condition.
 const lookAgain = 500 * time.Millisecond
 
-// settles is how long a condition may take to become true. A control plane node pulls no images after its kubelet's
-// restart, but its API server uses 30 s of grace and etcd may have to catch up; a roll-out may have to pull.
-const settles = 10 * time.Minute
-
 // await looks until condition holds. It gives up when its time has passed since the activity was first scheduled, with
 // the last reason, so that a killed and repeated attempt does not start the time anew. A refusal ends it at once.
-func await(ctx context.Context, op, target string, condition func(context.Context) error) error {
-	deadline := activity.GetInfo(ctx).ScheduledTime.Add(settles)
+func await(ctx context.Context, v upgrade.Verify, op, target string, condition func(context.Context) error) error {
+	deadline := activity.GetInfo(ctx).ScheduledTime.Add(v.Timeout.Or(upgrade.DefaultVerifyTimeout))
 	for {
 		err := condition(ctx)
 		if err == nil {

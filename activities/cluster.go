@@ -12,7 +12,7 @@ func (a *Activities) CheckControlPlane(ctx context.Context, in ClusterInput) (Ou
 	if err != nil {
 		return Outcome{}, err
 	}
-	if err := await(ctx, "check control plane", in.Cluster, api.ControlPlaneHealth); err != nil {
+	if err := await(ctx, in.Settings.Verify, "check control plane", in.Cluster, api.ControlPlaneHealth); err != nil {
 		return Outcome{}, err
 	}
 	watchers, err := api.EndpointWatchers(ctx)
@@ -26,7 +26,7 @@ func (a *Activities) VerifyCluster(ctx context.Context, in ClusterInput) (Outcom
 	if err != nil {
 		return Outcome{}, err
 	}
-	return Outcome{}, await(ctx, "verify", in.Cluster, func(ctx context.Context) error {
+	return Outcome{}, await(ctx, in.Settings.Verify, "verify", in.Cluster, func(ctx context.Context) error {
 		if err := api.ControlPlaneHealth(ctx); err != nil {
 			return err
 		}

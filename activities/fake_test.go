@@ -20,6 +20,7 @@ var v136, v137 = upgrade.MustVersion("v1.36.3"), upgrade.MustVersion("v1.37.2")
 type world struct {
 	seen       upgrade.Cluster
 	hosts      map[string]upgrade.Host
+	minors     []upgrade.Version // whose repositories were looked into
 	configured upgrade.Version
 	manifests  map[string]upgrade.Version
 	watchers   []int               // what the next counts find
@@ -104,7 +105,8 @@ type host struct {
 	node string
 }
 
-func (h host) Observe(context.Context, string, upgrade.Version) (upgrade.Host, error) {
+func (h host) Observe(_ context.Context, _ string, minors []upgrade.Version) (upgrade.Host, error) {
+	h.minors = minors
 	return h.hosts[h.node], h.next("Observe " + h.node)
 }
 

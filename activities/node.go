@@ -26,7 +26,7 @@ func (a *Activities) VerifyControlPlane(ctx context.Context, in NodeInput) (Outc
 		return Outcome{}, err
 	}
 	watchers := &watchers{api: api, wanted: in.EndpointWatchers}
-	return Outcome{}, await(ctx, "verify the control plane on", in.Node, func(ctx context.Context) error {
+	return Outcome{}, await(ctx, in.Settings.Verify, "verify the control plane on", in.Node, func(ctx context.Context) error {
 		if err := controlPlaneSettled(ctx, api, in); err != nil {
 			return err
 		}
@@ -79,7 +79,7 @@ func (a *Activities) VerifyNode(ctx context.Context, in NodeInput) (Outcome, err
 		return Outcome{}, err
 	}
 	watchers := &watchers{api: api, wanted: in.EndpointWatchers}
-	return Outcome{}, await(ctx, "verify", in.Node, func(ctx context.Context) error {
+	return Outcome{}, await(ctx, in.Settings.Verify, "verify", in.Node, func(ctx context.Context) error {
 		if err := host.KubeletHealthy(ctx); err != nil {
 			return err
 		}

@@ -38,11 +38,7 @@ func (a *Activities) MakePlan(ctx context.Context, in PlanInput) (upgrade.Plan, 
 		return upgrade.Plan{}, err
 	}
 	cluster.Name = in.Cluster
-	offered := target
-	if !upgrade.PathOpen(cluster, target) {
-		offered = upgrade.Version{} // what the repository has of a target that is refused helps nobody
-	}
-	if err := a.observeHosts(ctx, &cluster, settings, offered); err != nil {
+	if err := a.observeHosts(ctx, &cluster, settings, upgrade.Path(cluster, target)); err != nil {
 		return upgrade.Plan{}, err
 	}
 	return upgrade.MakePlan(cluster, target, settings), nil
@@ -50,14 +46,14 @@ func (a *Activities) MakePlan(ctx context.Context, in PlanInput) (upgrade.Plan, 
 
 // observeHosts looks at every machine. One that cannot be looked at is a finding of the plan, not a failure: a person
 // wants to know all of them at once.
-func (a *Activities) observeHosts(ctx context.Context, c *upgrade.Cluster, s upgrade.Settings, target upgrade.Version) error {
+func (a *Activities) observeHosts(ctx context.Context, c *upgrade.Cluster, s upgrade.Settings, minors []upgrade.Version) error {
 	var group errgroup.Group
 	group.SetLimit(hostsAtOnce)
 	var mu sync.Mutex
 	for i := range c.Nodes {
 		group.Go(func() error {
 			node := c.Nodes[i]
-			observed, err := a.observeHost(ctx, c.Name, node, s, target)
+			observed, err := a.observeHost(ctx, c.Name, node, s, minors)
 			if err != nil {
 				observed = upgrade.Host{Problem: err.Error()}
 			}
@@ -71,10 +67,10 @@ func (a *Activities) observeHosts(ctx context.Context, c *upgrade.Cluster, s upg
 	return ctx.Err()
 }
 
-func (a *Activities) observeHost(ctx context.Context, cluster string, n upgrade.Node, s upgrade.Settings, target upgrade.Version) (upgrade.Host, error) {
+func (a *Activities) observeHost(ctx context.Context, cluster string, n upgrade.Node, s upgrade.Settings, minors []upgrade.Version) (upgrade.Host, error) {
 	host, err := a.Directory.Host(cluster, n.Name, n.Address)
 	if err != nil {
 		return upgrade.Host{}, err
 	}
-	return host.Observe(ctx, s.Repository, target)
+	return host.Observe(ctx, s.Repository, minors)
 }

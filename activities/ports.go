@@ -61,9 +61,10 @@ type API interface {
 
 // Host is a node's machine: its packages, its kubeadm and its kubelet.
 type Host interface {
-	// Observe looks at the machine without changing it: what is installed, what the repository of v's minor offers,
-	// how much room there is. With a zero v the repository is not asked.
-	Observe(ctx context.Context, repository string, v upgrade.Version) (upgrade.Host, error)
+	// Observe looks at the machine without changing it: what is installed, what the repositories of the minors offer,
+	// how much room there is. Each minor is named by one of its versions. It looks no further than the first that
+	// offers nothing.
+	Observe(ctx context.Context, repository string, minors []upgrade.Version) (upgrade.Host, error)
 	// Download fetches the packages of version v into the package manager's cache, and installs nothing.
 	Download(ctx context.Context, repository string, v upgrade.Version) error
 	// Install brings the named packages to version v: repairs an interrupted run of the package manager, switches the

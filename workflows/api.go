@@ -62,6 +62,7 @@ type Decision struct {
 // Report is the result of ClusterUpgrade.
 type Report struct {
 	Status upgrade.Status `json:"status"`
-	// Backup is the folder on the control plane nodes that holds the backup taken before anything was changed.
+	// Backup is the folder on the control plane nodes that holds the backup taken before anything was changed; with
+	// several hops, the folders of each hop's, separated by ", ".
 	Backup string `json:"backup,omitempty"`
 }

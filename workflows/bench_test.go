@@ -90,13 +90,17 @@ func (b *bench) run() (Report, error) {
 	return r, nil
 }
 
-// planOf is the plan of a healthy cluster of that shape.
+// planOf is the plan of a healthy cluster of that shape, to the version that follows.
 func planOf(controlPlanes, workers, maxUnavailable int) upgrade.Plan {
+	return planTo(to, controlPlanes, workers, maxUnavailable)
+}
+
+func planTo(target upgrade.Version, controlPlanes, workers, maxUnavailable int) upgrade.Plan {
 	c := upgrade.Cluster{Name: "lab", Version: from}
 	add := func(name string, controlPlane bool) {
 		n := upgrade.Node{
 			Name: name, Address: "10.0.0.1", ControlPlane: controlPlane, Kubelet: from, Ready: true,
-			Host: upgrade.Host{PackageManager: "apt", Kubeadm: from, Available: []upgrade.Version{to}, FreeBytes: 1 << 40},
+			Host: upgrade.Host{PackageManager: "apt", Kubeadm: from, Available: []upgrade.Version{to, target}, FreeBytes: 1 << 40},
 		}
 		if controlPlane {
 			n.Components = map[string]upgrade.Version{upgrade.APIServer: from, upgrade.ControllerManager: from, upgrade.Scheduler: from}
@@ -109,5 +113,5 @@ func planOf(controlPlanes, workers, maxUnavailable int) upgrade.Plan {
 	for i := range workers {
 		add(fmt.Sprintf("w%d", i+1), false)
 	}
-	return upgrade.MakePlan(c, to, upgrade.Settings{MaxUnavailable: maxUnavailable, Drain: upgrade.Drain{Timeout: upgrade.Duration(time.Minute)}})
+	return upgrade.MakePlan(c, target, upgrade.Settings{MaxUnavailable: maxUnavailable, Drain: upgrade.Drain{Timeout: upgrade.Duration(time.Minute)}})
 }

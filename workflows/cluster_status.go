@@ -79,7 +79,7 @@ func (u *clusterUpgrade) stage(ctx workflow.Context, title string, run func(work
 
 // step runs one activity of the whole cluster, and holds until it succeeds.
 func (u *clusterUpgrade) step(ctx workflow.Context, id, summary string, activity, in any) (activities.Outcome, error) {
-	ctx = workflow.WithActivityOptions(ctx, stepOptions(id, summary))
+	ctx = workflow.WithActivityOptions(ctx, stepOptions(id, summary, u.plan.Settings))
 	var out activities.Outcome
 	err := u.holds.attempt(ctx, summary, func() error {
 		err := workflow.ExecuteActivity(ctx, activity, in).Get(ctx, &out)
@@ -91,7 +91,7 @@ func (u *clusterUpgrade) step(ctx workflow.Context, id, summary string, activity
 }
 
 func (u *clusterUpgrade) clusterInput() activities.ClusterInput {
-	return activities.ClusterInput{Cluster: u.plan.Cluster, Version: u.hop().To}
+	return activities.ClusterInput{Cluster: u.plan.Cluster, Version: u.hop().To, Settings: u.plan.Settings}
 }
 
 func (u *clusterUpgrade) nodeInput(n upgrade.NodePlan) activities.NodeInput {
@@ -163,7 +163,7 @@ func (u *clusterUpgrade) finish(ctx workflow.Context, err error) (*Report, error
 	}
 	workflow.SetCurrentDetails(ctx, clusterDetails(u.status))
 	err = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
-	return &Report{Status: u.status, Backup: u.backup}, err
+	return &Report{Status: u.status, Backup: strings.Join(u.backups, ", ")}, err
 }
 
 // refused is the error of a plan that must not be walked.

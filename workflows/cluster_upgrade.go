@@ -55,7 +55,7 @@ type clusterUpgrade struct {
 	plan     upgrade.Plan
 	status   upgrade.Status
 	holds    *holds
-	backup   string
+	backups  []string                   // of each hop so far
 	watchers int                        // of endpoints, before anything was touched
 	prepared map[string]workflow.Future // by node, of the hop under way
 }
@@ -84,9 +84,10 @@ func (u *clusterUpgrade) checkControlPlane(ctx workflow.Context) error {
 // backUp keeps what an upgrade cannot bring back by itself, before anything is changed. An upgrade that only finishes
 // its workers changes nothing that would have to be restored.
 func (u *clusterUpgrade) backUp(ctx workflow.Context) error {
-	u.backup = backupName(ctx, u.plan.Cluster, u.hop())
+	name := backupName(ctx, u.plan.Cluster, u.hop())
+	u.backups = append(u.backups, name)
 	return inParallel(ctx, u.hop().ControlPlane, len(u.hop().ControlPlane), func(ctx workflow.Context, i int, n upgrade.NodePlan) error {
-		in := activities.BackUpInput{NodeInput: u.nodeInput(n), Backup: u.backup, Snapshot: i == 0}
+		in := activities.BackUpInput{NodeInput: u.nodeInput(n), Backup: name, Snapshot: i == 0}
 		_, err := u.step(ctx, "back-up-"+n.Node, "Back up "+n.Node, act.BackUpControlPlane, in)
 		return err
 	})
@@ -158,7 +159,7 @@ func (u *clusterUpgrade) prepareNodes(ctx workflow.Context) {
 				return
 			}
 			defer turn.Release(1)
-			ctx = workflow.WithActivityOptions(ctx, prepareOptions("prepare-"+n.Node, "Fetch packages and images for "+n.Node))
+			ctx = workflow.WithActivityOptions(ctx, prepareOptions("prepare-"+n.Node, "Fetch packages and images for "+n.Node, u.plan.Settings))
 			settle.SetError(workflow.ExecuteActivity(ctx, act.PrepareNode, u.nodeInput(n)).Get(ctx, nil))
 		})
 	}

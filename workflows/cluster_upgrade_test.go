@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/pawl-dev/pawl/activities"
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
@@ -45,6 +46,74 @@ func TestUpgradeGoesThroughTheRunbookInOrder(t *testing.T) {
 	for _, n := range r.Status.Nodes {
 		require.Equal(t, upgrade.Done, n.State, n.Node)
 	}
+}
+
+func TestUpgradeOverTwoMinorsGoesThroughTheRunbookTwice(t *testing.T) {
+	target := upgrade.MustVersion("v1.38.0")
+	b := newBench(t, planTo(target, 1, 1, 1))
+	versions := map[string][]upgrade.Version{}
+	var backups []string
+	b.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, args converter.EncodedValues) {
+		var in activities.BackUpInput // which has the fields of the others too
+		if info.ActivityType.Name == "MakePlan" || args.Get(&in) != nil {
+			return
+		}
+		entry := info.ActivityType.Name + " " + in.Node
+		versions[entry] = append(versions[entry], in.Version)
+		if in.Backup != "" {
+			backups = append(backups, in.Backup)
+		}
+		if entry == "InstallKubeadm w1" && in.Version == target { // of the second hop
+			b.fail["drainNode w1"] = []error{temporal.NewNonRetryableApplicationError("drain w1: blocked by a budget", string(fault.DrainBlocked), nil)}
+		}
+	})
+	var held upgrade.Status
+	b.RegisterDelayedCallback(func() {
+		v, err := b.QueryWorkflow(QueryStatus)
+		require.NoError(t, err)
+		require.NoError(t, v.Get(&held))
+		require.NoError(t, b.UpdateWorkflowByID(NodeUpgradeID("lab", "w1"), UpdateRetry, "retry", &answer{t: t}, Decision{}))
+	}, time.Hour)
+	r, err := b.run()
+	require.NoError(t, err)
+
+	hop := []string{"checkControlPlane", "backUp cp1 snapshot=true",
+		"installKubeadm cp1", "upgradeControlPlane cp1", "verifyControlPlane cp1",
+		"drainNode cp1", "installKubelet cp1", "restartKubelet cp1", "verifyNode cp1", "uncordonNode cp1",
+		"installKubeadm w1", "upgradeNodeConfig w1", "drainNode w1", "installKubelet w1", "restartKubelet w1", "verifyNode w1", "uncordonNode w1",
+		"verifyCluster"}
+	done := slices.DeleteFunc(slices.Clone(b.log), func(s string) bool { return strings.HasSuffix(s, "FAILED") })
+	require.Equal(t, slices.Concat([]string{"plan"}, hop, hop), done)
+	require.Len(t, versions, 2+1+2+8+7, "everything is done in each hop, fetching ahead too")
+	for entry, got := range versions {
+		require.Equal(t, []upgrade.Version{to, target}, slices.Compact(got), entry)
+	}
+	require.Len(t, backups, 2)
+	require.NotEqual(t, backups[0], backups[1])
+	require.Equal(t, strings.Join(backups, ", "), r.Backup)
+
+	require.Equal(t, upgrade.Held, held.State)
+	require.Equal(t, 2, held.Hop)
+	require.Equal(t, []upgrade.State{upgrade.Done, upgrade.Done, upgrade.Done, upgrade.Held}, states(held))
+	require.Equal(t, []upgrade.State{upgrade.Done, upgrade.Done, upgrade.Done, upgrade.Done}, states(r.Status))
+	require.Equal(t, 2, r.Status.Hops)
+	require.Len(t, r.Status.Stages, 1+6+6)
+}
+
+func states(s upgrade.Status) []upgrade.State {
+	var all []upgrade.State
+	for _, n := range s.Nodes {
+		all = append(all, n.State)
+	}
+	return all
+}
+
+func TestTimeoutsAreThePlans(t *testing.T) {
+	var s upgrade.Settings // of a plan from before they could be set
+	require.Equal(t, 90*time.Minute, stepOptions("", "", s).ScheduleToCloseTimeout)
+	s.Retry.Timeout, s.Drain.Timeout = upgrade.Duration(2*time.Hour), upgrade.Duration(time.Hour)
+	require.Equal(t, 2*time.Hour, stepOptions("", "", s).ScheduleToCloseTimeout)
+	require.Equal(t, 3*time.Hour, drainOptions("", "", s).ScheduleToCloseTimeout)
 }
 
 func TestWorkersAreASlidingWindow(t *testing.T) {

@@ -100,9 +100,9 @@ func (n *nodeUpgrade) step(ctx workflow.Context, s *upgrade.StepStatus) error {
 func (n *nodeUpgrade) options(step upgrade.Step) workflow.ActivityOptions {
 	summary := fmt.Sprintf("%s: %s %s", n.input.Plan.Node, step.Title(), n.input.Plan.To)
 	if step == upgrade.DrainNode {
-		return drainOptions(string(step), summary, n.input.Settings.Drain)
+		return drainOptions(string(step), summary, n.input.Settings)
 	}
-	return stepOptions(string(step), summary)
+	return stepOptions(string(step), summary, n.input.Settings)
 }
 
 func (n *nodeUpgrade) activityInput() activities.NodeInput {

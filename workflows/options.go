@@ -20,44 +20,48 @@ const (
 	// attempt bounds one attempt. kubeadm rolls back by itself after 5 minutes for each of four components; whoever
 	// ends it earlier does harm.
 	attempt = 45 * time.Minute
-	// patience bounds all attempts of one step, so that something that never answers becomes a person's question.
-	patience = 90 * time.Minute
 )
 
-// planOptions give up soon: nothing has been touched, and a person waits for the answer.
+// patience bounds all attempts of one step, so that something that never answers becomes a person's question.
+func patience(s upgrade.Settings) time.Duration {
+	return s.Retry.Timeout.Or(upgrade.DefaultRetryTimeout)
+}
+
+// planOptions give up soon: nothing has been touched, and a person waits for the answer. The time is for hundreds of
+// hosts that look into the repositories of several minors.
 func planOptions(summary string) workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		Summary:             summary,
-		StartToCloseTimeout: 3 * time.Minute,
+		StartToCloseTimeout: 10 * time.Minute,
 		HeartbeatTimeout:    heartbeat,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, MaximumInterval: 5 * time.Second, MaximumAttempts: 3},
 	}
 }
 
 // stepOptions try again for as long as it makes sense: which errors do is the activities' translator's business.
-func stepOptions(id, summary string) workflow.ActivityOptions {
+func stepOptions(id, summary string, s upgrade.Settings) workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		ActivityID:             id,
 		Summary:                summary,
 		StartToCloseTimeout:    attempt,
-		ScheduleToCloseTimeout: patience,
+		ScheduleToCloseTimeout: patience(s),
 		HeartbeatTimeout:       heartbeat,
 		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: time.Second, BackoffCoefficient: 1.5, MaximumInterval: 10 * time.Second},
 	}
 }
 
 // prepareOptions try once more at most: fetching ahead is a convenience, and the node's turn waits for it.
-func prepareOptions(id, summary string) workflow.ActivityOptions {
-	o := stepOptions(id, summary)
+func prepareOptions(id, summary string, s upgrade.Settings) workflow.ActivityOptions {
+	o := stepOptions(id, summary, s)
 	o.ScheduleToCloseTimeout = 15 * time.Minute
 	o.RetryPolicy.MaximumAttempts = 2
 	return o
 }
 
 // drainOptions leave the drain's own deadline the last word.
-func drainOptions(id, summary string, drain upgrade.Drain) workflow.ActivityOptions {
-	o := stepOptions(id, summary)
-	o.ScheduleToCloseTimeout = drain.Timeout.Std() + patience
+func drainOptions(id, summary string, s upgrade.Settings) workflow.ActivityOptions {
+	o := stepOptions(id, summary, s)
+	o.ScheduleToCloseTimeout = s.Drain.Timeout.Std() + patience(s)
 	o.StartToCloseTimeout = o.ScheduleToCloseTimeout
 	return o
 }

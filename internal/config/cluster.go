@@ -29,6 +29,8 @@ type Cluster struct {
 	Kubeadm    Kubeadm  `json:"kubeadm"`
 	Workers    Workers  `json:"workers"`
 	Drain      Drain    `json:"drain"`
+	Retry      Retry    `json:"retry"`
+	Verify     Verify   `json:"verify"`
 }
 
 // SSH says how the machines are reached.
@@ -66,6 +68,16 @@ type Workers struct {
 
 // Drain says how pods are moved off nodes.
 type Drain struct {
+	Timeout upgrade.Duration `json:"timeout"`
+}
+
+// Retry says how long a step that gets no answer is tried again.
+type Retry struct {
+	Timeout upgrade.Duration `json:"timeout"`
+}
+
+// Verify says how long a condition may take to become true.
+type Verify struct {
 	Timeout upgrade.Duration `json:"timeout"`
 }
 
@@ -132,9 +144,9 @@ func (c *Cluster) complete(name, dir string) error {
 	if c.Workers.MaxUnavailable == 0 {
 		c.Workers.MaxUnavailable = 1
 	}
-	if c.Drain.Timeout == 0 {
-		c.Drain.Timeout = upgrade.Duration(defaultDrainTimeout)
-	}
+	orDuration(&c.Drain.Timeout, defaultDrainTimeout)
+	orDuration(&c.Retry.Timeout, upgrade.DefaultRetryTimeout)
+	orDuration(&c.Verify.Timeout, upgrade.DefaultVerifyTimeout)
 	for _, path := range []*string{&c.Kubeconfig, &c.SSH.KeyFile, &c.SSH.KnownHostsFile} {
 		if *path != "" && !filepath.IsAbs(*path) {
 			*path = filepath.Join(dir, *path)
@@ -157,6 +169,12 @@ func (c *Cluster) complete(name, dir string) error {
 		return fmt.Errorf("workers.maxUnavailable: is %d, wanted at least 1", c.Workers.MaxUnavailable)
 	case c.Drain.Timeout < 0:
 		return fmt.Errorf("drain.timeout: is %s, wanted a positive duration", c.Drain.Timeout)
+	case c.Retry.Timeout < 0:
+		return fmt.Errorf("retry.timeout: is %s, wanted a positive duration", c.Retry.Timeout)
+	case c.Verify.Timeout < 0:
+		return fmt.Errorf("verify.timeout: is %s, wanted a positive duration", c.Verify.Timeout)
+	case c.Verify.Timeout > c.Retry.Timeout: // or it would be cut off before it can say what is not so
+		return fmt.Errorf("verify.timeout: is %s, wanted at most retry.timeout (%s)", c.Verify.Timeout, c.Retry.Timeout)
 	case !strings.Contains(c.Packages.Repository, "://"):
 		return fmt.Errorf("packages.repository: is %q, wanted a URL like %s", c.Packages.Repository, defaultRepository)
 	}
@@ -169,6 +187,10 @@ func orString(field *string, value string) {
 	}
 }
 
+func orDuration(field *upgrade.Duration, value time.Duration) {
+	*field = upgrade.Duration(field.Or(value))
+}
+
 // Settings are the parts that shape a plan.
 func (c *Cluster) Settings() upgrade.Settings {
 	return upgrade.Settings{
@@ -176,6 +198,8 @@ func (c *Cluster) Settings() upgrade.Settings {
 		IgnorePreflightErrors: c.Kubeadm.IgnorePreflightErrors,
 		MaxUnavailable:        c.Workers.MaxUnavailable,
 		Drain:                 upgrade.Drain{Timeout: c.Drain.Timeout},
+		Retry:                 upgrade.Retry{Timeout: c.Retry.Timeout},
+		Verify:                upgrade.Verify{Timeout: c.Verify.Timeout},
 	}
 }
 

@@ -24,6 +24,8 @@ packages:
 kubeadm: {ignorePreflightErrors: [SystemVerification]}
 workers: {strategy: rolling, maxUnavailable: 2}
 drain: {timeout: 10m}
+retry: {timeout: 2h}
+verify: {timeout: 15m}
 `
 
 func write(t *testing.T, name, text string) string {
@@ -45,6 +47,8 @@ func TestLoad(t *testing.T) {
 	require.Equal(t, []string{"SystemVerification"}, s.IgnorePreflightErrors)
 	require.Equal(t, 2, s.MaxUnavailable)
 	require.Equal(t, 10*time.Minute, s.Drain.Timeout.Std())
+	require.Equal(t, 2*time.Hour, s.Retry.Timeout.Std())
+	require.Equal(t, 15*time.Minute, s.Verify.Timeout.Std())
 }
 
 func TestLoadFillsInDefaults(t *testing.T) {
@@ -55,6 +59,8 @@ func TestLoadFillsInDefaults(t *testing.T) {
 	require.Equal(t, defaultRepository, c.Packages.Repository)
 	require.Equal(t, 1, c.Workers.MaxUnavailable)
 	require.Equal(t, defaultDrainTimeout, c.Drain.Timeout.Std())
+	require.Equal(t, 90*time.Minute, c.Retry.Timeout.Std())
+	require.Equal(t, 10*time.Minute, c.Verify.Timeout.Std())
 }
 
 func TestRepositoryMayBeWrittenBare(t *testing.T) {
@@ -86,6 +92,9 @@ func TestBadDefinitionsSayWhatWasWanted(t *testing.T) {
 		"max unavailable":  {good + "workers: {maxUnavailable: -1}", "workers.maxUnavailable: is -1, wanted at least 1"},
 		"duration":         {good + "drain: {timeout: soon}", `"soon" is not a duration`},
 		"negative timeout": {good + "drain: {timeout: -1m}", "drain.timeout: is -1m0s"},
+		"negative retry":   {good + "retry: {timeout: -1m}", "retry.timeout: is -1m0s, wanted a positive duration"},
+		"negative verify":  {good + "verify: {timeout: -1m}", "verify.timeout: is -1m0s, wanted a positive duration"},
+		"verify too long":  {good + "verify: {timeout: 2h}", "verify.timeout: is 2h0m0s, wanted at most retry.timeout (1h30m0s)"},
 		"repository":       {good + "packages: {repository: pkgs}", "packages.repository: is \"pkgs\""},
 		"not yaml":         {"{", "yaml"},
 	} {

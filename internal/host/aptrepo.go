@@ -90,13 +90,12 @@ func (a apt) isolate(ctx context.Context, dir string, s aptSource, v upgrade.Ver
 		"-o", "Dir::State::Lists=" + dir + "/lists",
 		"-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=",
 	}
-	return options, a.update(ctx, op, options...)
+	return options, a.update(ctx, "read the package repository", s.base+"/"+minor, options...)
 }
 
 // switchRepository makes the machine's entry name v's minor and reads its package lists. Each part is left out when
 // it is done already.
 func (a apt) switchRepository(ctx context.Context, repository string, v upgrade.Version) error {
-	const op = "read the package lists of"
 	s, err := a.source(ctx, repository)
 	if err != nil {
 		return err
@@ -115,21 +114,22 @@ func (a apt) switchRepository(ctx context.Context, repository string, v upgrade.
 		}
 	}
 	// Only this file's repositories are read: another one that is down must not stop the upgrade.
-	return a.update(ctx, op, "-o", "Dir::Etc::SourceList="+s.file, "-o", "Dir::Etc::SourceParts=-", "-o", "APT::Get::List-Cleanup=0")
+	return a.update(ctx, "read the package lists of", a.node, "-o", "Dir::Etc::SourceList="+s.file, "-o", "Dir::Etc::SourceParts=-", "-o", "APT::Get::List-Cleanup=0")
 }
 
 // update reads package lists. Error-Mode=any makes a list that could not be fetched an error, where apt would go on
 // with the old one.
-func (a apt) update(ctx context.Context, op string, options ...string) error {
+func (a apt) update(ctx context.Context, op, target string, options ...string) error {
 	argv := append([]string{"apt-get", "update", "-o", "APT::Update::Error-Mode=any", "-o", lockTimeout}, options...)
 	r, err := a.root(ctx, argv...)
 	if err != nil || r.ExitCode == 0 {
 		return err
 	}
 	if strings.Contains(r.Stderr, "/lock") {
-		return fault.New(fault.Conflict, op, a.node, "another package manager is running: "+tail(r.Stderr), "")
+		return fault.New(fault.Conflict, op, target, "another package manager is running: "+tail(r.Stderr), "")
 	}
-	return fault.New(fault.CommandFailed, op, a.node, "apt-get update failed: "+tail(r.Stderr), "")
+	return fault.New(fault.CommandFailed, op, target, "apt-get update failed: "+tail(r.Stderr),
+		"look whether the repository has that minor and can be reached")
 }
 
 // refreshKey puts the repository's present signing key in front of the keyring that the entry names: keys expire, and

@@ -28,7 +28,7 @@ func observeChangesNothing(t *testing.T, l *bed) {
 	v := l.target
 	l.sh(t, "mkdir -p /run/pawl")
 	before := l.sh(t, packagesState)
-	seen, err := l.host.Observe(t.Context(), l.repository, v)
+	seen, err := l.host.Observe(t.Context(), l.repository, []upgrade.Version{v})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,12 +43,12 @@ func observeChangesNothing(t *testing.T, l *bed) {
 		t.Errorf("the host changed:\n%s\nwas:\n%s", after, before)
 	}
 	// A minor that does not exist is a finding, not an end of the observation.
-	seen, err = l.host.Observe(t.Context(), l.repository, upgrade.MustVersion("v1.99.0"))
-	if err != nil || seen.Problem == "" || seen.Kubeadm.IsZero() {
+	seen, err = l.host.Observe(t.Context(), l.repository, []upgrade.Version{v, upgrade.MustVersion("v1.99.0")})
+	if err != nil || !strings.Contains(seen.Problem, "/v1.99: ") || seen.Kubeadm.IsZero() || len(seen.Available) == 0 {
 		t.Errorf("v1.99.0: %+v, %v", seen, err)
 	}
 	t.Logf("v1.99.0: %s", seen.Problem)
-	seen, err = l.host.Observe(t.Context(), "https://elsewhere.example/core:/stable:", v)
+	seen, err = l.host.Observe(t.Context(), "https://elsewhere.example/core:/stable:", []upgrade.Version{v})
 	if err != nil || !strings.Contains(seen.Problem, "no apt source names https://elsewhere.example/") {
 		t.Errorf("another repository: %+v, %v", seen, err)
 	}

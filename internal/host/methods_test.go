@@ -3,6 +3,7 @@ package host
 import (
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -273,16 +274,16 @@ func TestObserve(t *testing.T) {
 		{when: "du", stdout: "1000\t/var/lib/etcd\n1000\ttotal\n"},
 		{when: "kubeadm version", stdout: "v1.36.3\n"},
 	}
-	t.Run("without a version the repository is not asked", func(t *testing.T) {
+	t.Run("without minors no repository is asked", func(t *testing.T) {
 		h, _ := hosted(t, append(base, answer{when: "cat /etc/os-release", stdout: debian})...)
-		got, err := h.Observe(t.Context(), "", upgrade.Version{})
+		got, err := h.Observe(t.Context(), "", nil)
 		if err != nil || got.OS != "debian" || got.PackageManager != "apt" || got.Kubeadm != v136 || got.FreeBytes != 41151328256 || got.EtcdBytes != 1000 {
 			t.Errorf("%+v, %v", got, err)
 		}
 	})
 	t.Run("a system without apt", func(t *testing.T) {
 		h, _ := hosted(t, append(base, answer{when: "cat /etc/os-release", stdout: "ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n"})...)
-		got, err := h.Observe(t.Context(), "", v137)
+		got, err := h.Observe(t.Context(), "", []upgrade.Version{v137})
 		if err != nil || got.OS != "rocky" || !strings.Contains(got.Problem, "wanted one with apt") {
 			t.Errorf("%+v, %v", got, err)
 		}
@@ -290,8 +291,34 @@ func TestObserve(t *testing.T) {
 	t.Run("a host that cannot be reached", func(t *testing.T) {
 		gone := fault.New(fault.Unreachable, "connect to", "x", "no", "")
 		h, _ := hosted(t, answer{when: "", err: gone})
-		if _, err := h.Observe(t.Context(), "", v137); !errors.Is(err, gone) {
+		if _, err := h.Observe(t.Context(), "", []upgrade.Version{v137}); !errors.Is(err, gone) {
 			t.Errorf("%v", err)
+		}
+	})
+	minors := []upgrade.Version{v136, v137, upgrade.MustVersion("v1.38.0")}
+	repositories := append(base, answer{when: "cat /etc/os-release", stdout: debian},
+		answer{when: "grep", stdout: "/etc/apt/sources.list.d/kubernetes.list\n"},
+		answer{when: "cat /etc/apt/sources.list.d/kubernetes.list", stdout: sourceList},
+		answer{when: "mktemp", stdout: "/run/pawl/look.x\n"},
+		answer{when: "/usr/lib/apt/apt-helper"}, answer{when: "install"}, answer{when: "dd"}, answer{when: "mv"}, answer{when: "chmod"}, answer{when: "rm -rf"},
+		answer{when: "apt-cache madison", stdout: " kubeadm | 1.36.3-1.1 | x\n kubeadm | 1.36.2-1.1 | x\n", once: true},
+		answer{when: "apt-cache madison", stdout: " kubeadm | 1.37.2-1.1 | x\n", once: true},
+		answer{when: "apt-get update", once: true}, answer{when: "apt-get update", once: true})
+	t.Run("every minor up to one without a release", func(t *testing.T) {
+		h, _ := hosted(t, slices.Concat(repositories, []answer{{when: "apt-cache madison"}, {when: "apt-get update"}})...)
+		got, err := h.Observe(t.Context(), mirrored, append(minors, upgrade.MustVersion("v1.39.0")))
+		want := []upgrade.Version{upgrade.MustVersion("v1.36.2"), v136, v137}
+		if err != nil || got.Problem != "" || !slices.Equal(got.Available, want) {
+			t.Errorf("%+v, %v", got, err)
+		}
+	})
+	t.Run("a minor's repository that cannot be read", func(t *testing.T) {
+		h, _ := hosted(t, slices.Concat(repositories, []answer{{when: "apt-get update", stderr: "E: 404  Not Found", exit: 100}})...)
+		got, err := h.Observe(t.Context(), mirrored, minors)
+		want := "read the package repository " + mirrored + "/v1.38: apt-get update failed: E: 404  Not Found; " +
+			"look whether the repository has that minor and can be reached"
+		if err != nil || got.Problem != want || len(got.Available) != 3 {
+			t.Errorf("%+v, %v", got, err)
 		}
 	})
 }

@@ -12,9 +12,9 @@ import (
 // etcdData is kubeadm's default for etcd's data directory.
 const etcdData = "/var/lib/etcd"
 
-// Observe looks at the machine and changes nothing on it. What the repository offers is looked up apart from the
+// Observe looks at the machine and changes nothing on it. What the repositories offer is looked up apart from the
 // machine's own package lists; when that fails, Problem says so and the rest of the observation stands.
-func (h *Host) Observe(ctx context.Context, repository string, v upgrade.Version) (upgrade.Host, error) {
+func (h *Host) Observe(ctx context.Context, repository string, minors []upgrade.Version) (upgrade.Host, error) {
 	var seen upgrade.Host
 	release, err := h.read(ctx, "/etc/os-release")
 	if err != nil {
@@ -37,15 +37,18 @@ func (h *Host) Observe(ctx context.Context, repository string, v upgrade.Version
 		return seen, nil
 	}
 	seen.PackageManager = packages.name()
-	if v.IsZero() {
-		return seen, nil
-	}
-	seen.Available, err = packages.available(ctx, repository, v)
-	if fault.Is(err, fault.Unreachable, fault.Unauthorized, fault.OutcomeUnknown) {
-		return seen, err // of the host, not of the repository
-	}
-	if err != nil {
-		seen.Problem = err.Error()
+	for _, v := range minors {
+		offered, err := packages.available(ctx, repository, v)
+		if fault.Is(err, fault.Unreachable, fault.Unauthorized, fault.OutcomeUnknown) {
+			return seen, err // of the host, not of the repository
+		}
+		if err != nil {
+			seen.Problem = err.Error()
+		}
+		if len(offered) == 0 {
+			break // no way leads past it, so what the next ones have helps nobody
+		}
+		seen.Available = append(seen.Available, offered...)
 	}
 	return seen, nil
 }

@@ -1,5 +1,7 @@
 package upgrade
 
+import "time"
+
 // Role says what a node is to an upgrade.
 type Role string
 
@@ -48,12 +50,14 @@ type Host struct {
 	OS             string  `json:"os,omitempty"`             // ID of os-release: debian, ubuntu, rhel, ...
 	PackageManager string  `json:"packageManager,omitempty"` // apt; dnf and zypper to come
 	Kubeadm        Version `json:"kubeadm"`                  // the installed kubeadm
-	// Available are the versions of kubeadm that the package repository of the target's minor offers to this host.
+	// Available are the versions of kubeadm that the package repositories of the path's minors offer to this host, up
+	// to the first that offers none.
 	Available []Version `json:"available,omitempty"`
 	// FreeBytes is the room under /var/lib, EtcdBytes the size of the etcd data directory: a backup must fit.
 	FreeBytes int64 `json:"freeBytes,omitempty"`
 	EtcdBytes int64 `json:"etcdBytes,omitempty"`
-	// Problem is why the host could not be looked at: unreachable, host key refused, key refused. One line.
+	// Problem is why the host, or a package repository from there, could not be looked at: unreachable, host key
+	// refused, key refused. One line.
 	Problem string `json:"problem,omitempty"`
 }
 
@@ -73,7 +77,30 @@ type Settings struct {
 	IgnorePreflightErrors []string `json:"ignorePreflightErrors,omitempty"`
 	MaxUnavailable        int      `json:"maxUnavailable"`
 	Drain                 Drain    `json:"drain"`
+	Retry                 Retry    `json:"retry,omitzero"`
+	Verify                Verify   `json:"verify,omitzero"`
 }
+
+// Retry says how long a step that gets no answer is tried again.
+type Retry struct {
+	// Timeout bounds all attempts of a step; then a person is asked. Zero, as in plans from before it could be set,
+	// stands for DefaultRetryTimeout.
+	Timeout Duration `json:"timeout"`
+}
+
+// Verify says how long a condition may take to become true.
+type Verify struct {
+	// Timeout is when a person is asked. Zero, as in plans from before it could be set, stands for DefaultVerifyTimeout.
+	Timeout Duration `json:"timeout"`
+}
+
+const (
+	// DefaultRetryTimeout leaves room for a host that reboots, and for whoever repairs a network.
+	DefaultRetryTimeout = 90 * time.Minute
+	// DefaultVerifyTimeout is ample: a control plane node pulls no images after its kubelet's restart, but its API server
+	// uses 30 s of grace and etcd may have to catch up; a roll-out may have to pull.
+	DefaultVerifyTimeout = 10 * time.Minute
+)
 
 // Severity of a finding.
 type Severity string

@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -10,6 +11,9 @@ type Duration time.Duration
 
 // Std returns the standard library's duration.
 func (d Duration) Std() time.Duration { return time.Duration(d) }
+
+// Or is d, or the fallback when d is zero.
+func (d Duration) Or(fallback time.Duration) time.Duration { return cmp.Or(d.Std(), fallback) }
 
 // String renders "10m0s".
 func (d Duration) String() string { return time.Duration(d).String() }

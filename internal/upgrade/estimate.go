@@ -38,24 +38,30 @@ func (n NodePlan) NewStatus(hop int) NodeStatus {
 	return s
 }
 
-// Remaining estimates how long the run still takes, from the mean of what this run has measured of each step, else from
-// typical durations. Time spent held does not count: nobody can tell how long a person takes.
+// Remaining estimates how long the run still takes, hop after hop, from the mean of what this run has measured of each
+// step, else from typical durations. Time spent held does not count: nobody can tell how long a person takes.
 func (s Status) Remaining(now time.Time) time.Duration {
 	expect := s.expectations()
-	var serial, parallel, longest time.Duration
+	hops := map[int]struct{ serial, parallel, longest time.Duration }{}
 	for _, n := range s.Nodes {
+		hop := hops[n.Hop]
 		var left time.Duration
 		for _, step := range n.Steps {
 			left += step.remaining(now, expect(n.Role, step.Step))
 		}
 		if n.Role.IsControlPlane() {
-			serial += left
+			hop.serial += left
 		} else {
-			parallel += left
-			longest = max(longest, left)
+			hop.parallel += left
+			hop.longest = max(hop.longest, left)
 		}
+		hops[n.Hop] = hop
 	}
-	return serial + max(longest, parallel/time.Duration(max(1, s.MaxUnavailable)))
+	var all time.Duration
+	for _, hop := range hops {
+		all += hop.serial + max(hop.longest, hop.parallel/time.Duration(max(1, s.MaxUnavailable)))
+	}
+	return all
 }
 
 func (s StepStatus) remaining(now time.Time, expected time.Duration) time.Duration {

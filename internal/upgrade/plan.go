@@ -14,7 +14,7 @@ type Plan struct {
 
 // Hop is one move of the control plane to a newer version, with the workers that follow it.
 type Hop struct {
-	From Version `json:"from"`
+	From Version `json:"from"` // the oldest control plane component
 	To   Version `json:"to"`
 	// ControlPlane: strictly one at a time, in this order: first the components of all, then the kubelets of all.
 	ControlPlane []NodePlan `json:"controlPlane,omitempty"`

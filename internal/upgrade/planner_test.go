@@ -33,6 +33,15 @@ func nodeAt(name string, controlPlane bool, v Version) Node {
 	return n
 }
 
+// versions parses them all.
+func versions(texts ...string) []Version {
+	var all []Version
+	for _, s := range texts {
+		all = append(all, MustVersion(s))
+	}
+	return all
+}
+
 func settings() Settings { return Settings{Repository: "https://pkgs", MaxUnavailable: 1} }
 
 func TestPlanOfAHealthyCluster(t *testing.T) {
@@ -56,11 +65,28 @@ func TestPlanRefuses(t *testing.T) {
 		target string
 		want   string
 	}{
-		"downgrade":     {nil, "v1.35.4", "lab: v1.36.3 to v1.35.4 is a downgrade, which Kubernetes does not support; choose a target of v1.36.3 or newer"},
-		"skipped minor": {nil, "v1.38.0", "lab: v1.36.3 to v1.38.0 skips a minor version; the control plane moves one minor at a time; upgrade to v1.37 first"},
-		"other major":   {nil, "v2.0.0", "lab: v1.36.3 to v2.0.0 crosses a major version; choose a target of the same major version"},
+		"downgrade":   {nil, "v1.35.4", "lab: v1.36.3 to v1.35.4 is a downgrade, which Kubernetes does not support; choose a target of v1.36.3 or newer"},
+		"far away":    {nil, "v1.99.0", "lab: v1.36.3 to v1.99.0 is a way of more than 20 minors; check the target"},
+		"other major": {nil, "v2.0.0", "lab: v1.36.3 to v2.0.0 crosses a major version; choose a target of the same major version"},
 		"old kubelet": {func(c *Cluster) { c.Nodes[1].Kubelet = MustVersion("v1.33.0") }, "v1.37.2",
 			"w1: kubelet on w1 is v1.33.0, would be 4 minors behind at v1.37; at most 3 are allowed; bring that kubelet within the skew policy first"},
+		"old kubelet on the way": {func(c *Cluster) { c.Nodes[1].Kubelet = MustVersion("v1.33.0") }, "v1.38.0",
+			"w1: kubelet on w1 is v1.33.0, would be 4 minors behind at v1.37; at most 3 are allowed; bring that kubelet within the skew policy first"},
+		"nothing of the target's minor": {nil, "v1.38.0",
+			"cp1, w1: the repository https://pkgs/v1.38 has no kubeadm v1.38.0 (it has none of that minor); choose a version that it has, or update the mirror"},
+		"nothing of a minor on the way": {func(c *Cluster) { offer(c, "v1.38.0") }, "v1.38.0",
+			"cp1, w1: the repository https://pkgs/v1.37 has no kubeadm v1.37.0 (it has none of that minor); update the mirror: the way to v1.38.0 goes through v1.37"},
+		"only a pre-release on the way": {func(c *Cluster) { offer(c, "v1.37.0-rc.1", "v1.38.0") }, "v1.38.0",
+			"cp1, w1: the repository https://pkgs/v1.37 has no kubeadm v1.37.0 (its newest is v1.37.0-rc.1); update the mirror: the way to v1.38.0 goes through v1.37"},
+		"no patch in common on the way": {func(c *Cluster) {
+			c.Nodes[0].Host.Available, c.Nodes[1].Host.Available = versions("v1.37.2", "v1.38.0"), versions("v1.37.1", "v1.38.0")
+		}, "v1.38.0",
+			"w1: the repository https://pkgs/v1.37 has no kubeadm v1.37.2 (its newest is v1.37.1); update the mirror: the way to v1.38.0 goes through v1.37"},
+		"older patches than one that is installed": {func(c *Cluster) {
+			offer(c, "v1.37.2", "v1.38.0")
+			c.Nodes[0].Components[APIServer] = MustVersion("v1.37.6")
+		}, "v1.38.0",
+			"cp1, w1: the repository https://pkgs/v1.37 has no kubeadm v1.37.6 (its newest is v1.37.2); update the mirror: the way to v1.38.0 goes through v1.37"},
 		"not ready": {func(c *Cluster) { c.Nodes[1].Ready = false }, "v1.37.2",
 			"w1: the node is not Ready; repair it or remove it from the cluster first"},
 		"no such package": {func(c *Cluster) {
@@ -74,9 +100,26 @@ func TestPlanRefuses(t *testing.T) {
 		"no package manager": {func(c *Cluster) { c.Nodes[1].Host.PackageManager, c.Nodes[1].Host.OS = "", "flatcar" }, "v1.37.2",
 			"w1: no package manager that pawl knows (os flatcar); apt is supported"},
 		"disk": {func(c *Cluster) { c.Nodes[0].Host.FreeBytes = 1 << 20 }, "v1.37.2",
-			"cp1: 1 MiB free under /var/lib, 256 MiB needed for the backup; free some space"},
+			"cp1: 1 MiB free under /var/lib, 256 MiB needed for backups; free some space"},
+		"disk for every hop's backup": {func(c *Cluster) {
+			offer(c, "v1.37.2", "v1.38.0")
+			c.Nodes[0].Host.EtcdBytes, c.Nodes[0].Host.FreeBytes = 512<<20, 2000<<20
+		}, "v1.38.0",
+			"cp1: 2000 MiB free under /var/lib, 2304 MiB needed for backups; free some space"},
 		"newer kubeadm": {func(c *Cluster) { c.Nodes[1].Host.Kubeadm = MustVersion("v1.37.5") }, "v1.37.2",
 			"w1: kubeadm is v1.37.5, newer than the target v1.37.2; choose a target of v1.37.5 or newer, or install the older kubeadm"},
+		"newer kubelet": {func(c *Cluster) { c.Nodes[1].Kubelet = MustVersion("v1.37.5") }, "v1.37.2",
+			"w1: kubelet is v1.37.5, newer than the target v1.37.2; choose a target of v1.37.5 or newer"},
+		"kubeadm beyond the way": {func(c *Cluster) {
+			offer(c, "v1.37.2", "v1.38.0")
+			c.Nodes[1].Host.Kubeadm = MustVersion("v1.38.0")
+		}, "v1.38.0",
+			"w1: kubeadm is v1.38.0, newer than v1.37.2, which comes before the target; install an older one first"},
+		"component beyond the way": {func(c *Cluster) {
+			offer(c, "v1.37.2", "v1.38.0")
+			c.Nodes[0].Components[APIServer] = MustVersion("v1.38.0")
+		}, "v1.38.0",
+			"cp1: kube-apiserver is v1.38.0, newer than v1.37.2, which comes before the target; install an older one first"},
 		"newer component": {func(c *Cluster) { c.Nodes[0].Components[Scheduler] = MustVersion("v1.37.5") }, "v1.37.2",
 			"cp1: kube-scheduler is v1.37.5, newer than the target v1.37.2; choose a target of v1.37.5 or newer"},
 		"unhealthy control plane": {func(c *Cluster) {
@@ -95,6 +138,83 @@ func TestPlanRefuses(t *testing.T) {
 			require.Equal(t, c.want, p.Errors()[0].String())
 		})
 	}
+}
+
+// offer makes the repositories offer these versions to every node.
+func offer(c *Cluster, available ...string) {
+	for i := range c.Nodes {
+		c.Nodes[i].Host.Available = versions(available...)
+	}
+}
+
+func TestPlanGoesThroughEveryMinor(t *testing.T) {
+	c := healthy(2, 1)
+	offer(&c, "v1.37.0", "v1.37.2", "v1.37.3-rc.0", "v1.38.0", "v1.38.1", "v1.39.0", "v1.39.4")
+	c.Nodes[1].Host.Available = versions("v1.37.2", "v1.38.0", "v1.38.1", "v1.39.0") // v1.39.4 is not for all
+	c.Nodes[2].Kubelet = MustVersion("v1.34.1")                                      // in skew at v1.37, and brought along from there
+	p := MakePlan(c, MustVersion("v1.39.0"), settings())
+	require.Empty(t, p.Findings)
+	require.Equal(t, [][2]Version{{v136, v137}, {v137, MustVersion("v1.38.1")}, {MustVersion("v1.38.1"), MustVersion("v1.39.0")}}, moves(p))
+	for i, hop := range p.Hops {
+		require.Len(t, hop.NodePlans(), 3)
+		require.Equal(t, FirstControlPlane, hop.ControlPlane[0].Role)
+		require.Equal(t, AdditionalControlPlane, hop.ControlPlane[1].Role)
+		for _, n := range hop.NodePlans() {
+			require.Equal(t, KubeadmSteps(n.Role, false), n.Steps)
+			require.Equal(t, hop.To, n.To)
+			if i > 0 {
+				require.Equal(t, hop.From, n.From)
+			}
+		}
+	}
+	require.Equal(t, MustVersion("v1.34.1"), p.Hops[0].Workers[0].From)
+	require.Equal(t, v136, p.Nodes[0].Components[APIServer], "the plan shows what is where now")
+}
+
+func moves(p Plan) [][2]Version {
+	var all [][2]Version
+	for _, hop := range p.Hops {
+		all = append(all, [2]Version{hop.From, hop.To})
+	}
+	return all
+}
+
+func TestHalfDoneUpgradeOverSeveralMinors(t *testing.T) {
+	v138 := MustVersion("v1.38.0")
+	c := healthy(2, 3)
+	offer(&c, "v1.37.1", "v1.37.2", "v1.38.0")
+	c.Version = v137
+	c.Nodes[0] = nodeAt("cp1", true, v137) // all done for v1.37, and the repository may be gone
+	c.Nodes[0].Host.Available = versions("v1.38.0")
+	c.Nodes[1].Components[APIServer] = v137 // begun
+	c.Nodes[2].Kubelet = MustVersion("v1.35.4")
+	c.Nodes[3].CordonedByPawl, c.Nodes[4].Cordoned = true, true
+	p := MakePlan(c, v138, settings())
+	require.Empty(t, p.Errors())
+	require.Equal(t, [][2]Version{{v136, v137}, {v137, v138}}, moves(p))
+	first, second := p.Hops[0], p.Hops[1]
+	require.Len(t, first.ControlPlane, 1, "cp1 is where the first hop goes")
+	require.Equal(t, AdditionalControlPlane, first.ControlPlane[0].Role, "the cluster is configured for it")
+	require.Len(t, first.Workers, 3)
+	require.Len(t, second.NodePlans(), 5)
+	require.Equal(t, UncordonNode, second.Workers[1].Steps[len(second.Workers[1].Steps)-1])
+	require.True(t, second.Workers[2].StaysCordoned)
+
+	c.Nodes[1] = nodeAt("cp2", true, v137)
+	offer(&c, "v1.38.0") // once the control plane is through, nobody needs the minor before any more
+	require.Equal(t, [][2]Version{{v137, v138}}, moves(MakePlan(c, v138, settings())))
+}
+
+func TestPath(t *testing.T) {
+	c := healthy(2, 0)
+	for target, want := range map[string][]Version{
+		"v1.36.4": versions("v1.36.4"), "v1.37.2": versions("v1.37.2"), "v1.39.1": versions("v1.37.0", "v1.38.0", "v1.39.1"),
+		"v1.35.0": nil, "v2.0.0": nil, "v1.18446744073709551615.0": nil,
+	} {
+		require.Equal(t, want, Path(c, MustVersion(target)), target)
+	}
+	c.Nodes[1].Components[Scheduler] = MustVersion("v1.35.4")
+	require.Equal(t, versions("v1.36.0", "v1.37.2"), Path(c, v137), "from the oldest component")
 }
 
 func TestWhatHoldsForSeveralNodesIsSaidOnce(t *testing.T) {
@@ -151,22 +271,15 @@ func TestNodeThatWeLeftCordonedIsFinished(t *testing.T) {
 	require.Equal(t, []Step{VerifyNode, UncordonNode}, p.Hops[0].Workers[0].Steps)
 }
 
-// TestPlansKeepTheSkewPolicy walks generated plans and checks the version skew policy in every state on the way.
+// TestPlansKeepTheSkewPolicy walks generated plans, from clusters that an upgrade may have left anywhere, and checks the
+// version skew policy in every state on the way.
 func TestPlansKeepTheSkewPolicy(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		minor := rapid.IntRange(20, 40).Draw(t, "minor")
-		current := MustVersion(fmt.Sprintf("v1.%d.%d", minor, rapid.IntRange(0, 5).Draw(t, "patch")))
-		target := MustVersion(fmt.Sprintf("v1.%d.%d", minor+rapid.IntRange(-1, 2).Draw(t, "minors"), rapid.IntRange(0, 5).Draw(t, "target patch")))
-		c := Cluster{Name: "lab", Version: current}
-		for i := range rapid.IntRange(1, 3).Draw(t, "control planes") {
-			c.Nodes = append(c.Nodes, nodeAt(fmt.Sprintf("cp%d", i), true, current))
-		}
-		for i := range rapid.IntRange(0, 5).Draw(t, "workers") {
-			behind := rapid.IntRange(0, 4).Draw(t, "behind")
-			c.Nodes = append(c.Nodes, nodeAt(fmt.Sprintf("w%d", i), false, MustVersion(fmt.Sprintf("v1.%d.0", minor-behind))))
-		}
+		c := halfDone(t, minor)
+		target := MustVersion(fmt.Sprintf("v1.%d.%d", minor+rapid.IntRange(0, 4).Draw(t, "minors"), rapid.IntRange(3, 6).Draw(t, "patch")))
 		for i := range c.Nodes {
-			c.Nodes[i].Host.Available = []Version{target}
+			c.Nodes[i].Host.Available = append(c.Nodes[i].Host.Available, target)
 		}
 		p := MakePlan(c, target, settings())
 		if p.Refused() {
@@ -177,14 +290,73 @@ func TestPlansKeepTheSkewPolicy(t *testing.T) {
 	})
 }
 
+// halfDone is a cluster at a minor, on whose nodes an upgrade to the next one may have got anywhere.
+func halfDone(t *rapid.T, minor int) Cluster {
+	release := func(minor int) Version {
+		return MustVersion(fmt.Sprintf("v1.%d.%d", minor, rapid.IntRange(0, 5).Draw(t, "patch")))
+	}
+	before, after := release(minor), release(minor+1)
+	c := Cluster{Name: "lab", Version: before}
+	begun := rapid.Bool().Draw(t, "begun")
+	through := true // the control plane is
+	for i := range rapid.IntRange(1, 3).Draw(t, "control planes") {
+		n := nodeAt(fmt.Sprintf("cp%d", i), true, before)
+		got := 0
+		if begun {
+			got = rapid.IntRange(0, 3).Draw(t, "got")
+		}
+		if got > 0 {
+			n.Host.Kubeadm = after
+		}
+		if got > 1 {
+			n.Components[APIServer] = after
+		}
+		if got > 2 {
+			n.Components[ControllerManager], n.Components[Scheduler], c.Version = after, after, after
+		}
+		through = through && got > 2
+		c.Nodes = append(c.Nodes, n)
+	}
+	most := rapid.IntRange(0, 4).Draw(t, "most behind")
+	for i := range rapid.IntRange(0, 5).Draw(t, "workers") {
+		n := nodeAt(fmt.Sprintf("w%d", i), false, release(minor-rapid.IntRange(0, most).Draw(t, "behind")))
+		n.CordonedByPawl = rapid.Bool().Draw(t, "cordoned by pawl")
+		c.Nodes = append(c.Nodes, n)
+	}
+	offered := map[int][]Version{}
+	for m := minor; m <= minor+4; m++ {
+		for range rapid.IntRange(1, 6).Draw(t, "releases") {
+			offered[m] = append(offered[m], release(m))
+		}
+	}
+	for i := range c.Nodes {
+		n := &c.Nodes[i]
+		if through && rapid.Bool().Draw(t, "done") {
+			n.Kubelet, n.Host.Kubeadm = after, after
+		}
+		n.Host.Available = nil
+		for m := minor; m <= minor+4; m++ {
+			n.Host.Available = append(n.Host.Available, offered[m][rapid.IntRange(0, len(offered[m])/3).Draw(t, "not for this node"):]...)
+		}
+	}
+	return c
+}
+
 // walk applies the plan's steps in order to a model of the cluster.
 func walk(t *rapid.T, c Cluster, p Plan) {
 	nodes := map[string]*Node{}
 	for i := range c.Nodes {
 		nodes[c.Nodes[i].Name] = &c.Nodes[i]
 	}
-	applied := p.Current == p.Target
+	requireSkew(t, c.Nodes)
+	configured := p.Current
 	for _, hop := range p.Hops {
+		for _, plan := range hop.ControlPlane {
+			for component, v := range nodes[plan.Node].Components {
+				require.LessOrEqual(t, v.MinorsBehind(hop.To), 1, "%s of %s skips a minor", component, plan.Node)
+				require.False(t, hop.To.Less(v), "%s of %s goes back", component, plan.Node)
+			}
+		}
 		var parts []NodePlan
 		for _, plan := range hop.ControlPlane {
 			parts = append(parts, plan.Components())
@@ -194,25 +366,36 @@ func walk(t *rapid.T, c Cluster, p Plan) {
 		}
 		for _, plan := range append(parts, hop.Workers...) {
 			n := nodes[plan.Node]
+			require.Equal(t, hop.To, plan.To)
+			require.Equal(t, n.Kubelet, plan.From)
 			for _, step := range plan.Steps {
 				switch step {
+				case InstallKubeadm:
+					require.False(t, plan.To.Less(n.Host.Kubeadm), "kubeadm of %s goes back", n.Name)
+					require.True(t, n.Host.Kubeadm == plan.To || slices.Contains(n.Host.Available, plan.To), "%s is offered %s", n.Name, plan.To)
+					n.Host.Kubeadm = plan.To
 				case UpgradeControlPlane:
-					require.Equal(t, !applied, plan.Role == FirstControlPlane, "the cluster-wide upgrade is applied exactly once, first")
-					applied = true
+					require.Equal(t, configured != plan.To, plan.Role == FirstControlPlane, "the cluster-wide upgrade is applied exactly once, first")
+					require.Equal(t, plan.To, n.Host.Kubeadm)
+					configured = plan.To
 					for _, component := range ControlPlaneComponents {
 						n.Components[component] = plan.To
 					}
 				case UpgradeNodeConfig:
-					require.True(t, applied)
+					require.Equal(t, plan.To, configured)
+					require.Equal(t, plan.To, n.Host.Kubeadm)
 				case RestartKubelet:
+					require.False(t, plan.To.Less(n.Kubelet), "kubelet of %s goes back", n.Name)
 					n.Kubelet = plan.To
 				}
 				requireSkew(t, c.Nodes)
 			}
 		}
 	}
+	require.Equal(t, p.Target, configured)
 	for _, n := range c.Nodes {
 		require.Equal(t, p.Target, n.Kubelet, n.Name)
+		require.True(t, componentsAt(n, p.Target), n.Name)
 	}
 }
 
@@ -254,6 +437,16 @@ func TestRemaining(t *testing.T) {
 	step.State, step.Started = Running, began
 	require.Equal(t, control+(3*steps-1)*time.Hour/2+15*time.Minute, s.Remaining(began.Add(30*time.Minute)), "a running step counts what is left of it")
 	require.Equal(t, control+(3*steps-1)*time.Hour/2, s.Remaining(began.Add(3*time.Hour)), "and nothing once it is overdue")
+}
+
+func TestHopsAreEstimatedOneAfterAnother(t *testing.T) {
+	c := healthy(1, 3)
+	offer(&c, "v1.37.2", "v1.38.0")
+	p := MakePlan(c, MustVersion("v1.38.0"), Settings{MaxUnavailable: 3}) // all workers at a time, so that the longest counts
+	require.Len(t, p.Hops, 2)
+	first, second := p, p
+	first.Hops, second.Hops = p.Hops[:1], p.Hops[1:]
+	require.Equal(t, Estimate(first)+Estimate(second), Estimate(p))
 }
 
 func nodeEstimate(s Status, i int) time.Duration {

@@ -11,20 +11,29 @@ func kubeletMaxBehind(kubelet Version) int {
 	return 2
 }
 
-// checkKubelet says in one line why a kubelet may not serve under an API server, or "".
+// checkKubelet says in one line why a kubelet is too old to serve under an API server, or "".
 func checkKubelet(node string, kubelet, apiServer Version) string {
-	switch behind := kubelet.MinorsBehind(apiServer); {
-	case behind < 0:
-		return fmt.Sprintf("kubelet on %s is %s, newer than kube-apiserver %s", node, kubelet, apiServer)
-	case behind > kubeletMaxBehind(kubelet):
+	if behind := kubelet.MinorsBehind(apiServer); behind > kubeletMaxBehind(kubelet) {
 		return fmt.Sprintf("kubelet on %s is %s, would be %d minors behind at %s; at most %d are allowed",
 			node, kubelet, behind, apiServer.MinorString(), kubeletMaxBehind(kubelet))
 	}
 	return ""
 }
 
-// checkPath says in one line why a control plane may not go from one version to another in one hop, and what to do
-// instead. Source: https://kubernetes.io/releases/version-skew-policy/#kube-apiserver-1 (never skip a minor).
+// path is one version of each minor that a control plane goes through, for it never skips one; the last is to itself.
+// Source: https://kubernetes.io/releases/version-skew-policy/#kube-apiserver-1
+func path(from, to Version) []Version {
+	var versions []Version
+	for v := from.nextMinor(); v.minor < to.minor; v = v.nextMinor() {
+		versions = append(versions, v)
+	}
+	return append(versions, to)
+}
+
+// mostMinors bounds a path: over six years of releases. Who asks for more has misspelt the target.
+const mostMinors = 20
+
+// checkPath says in one line why a control plane may not go from one version to another, and what to do instead.
 func checkPath(from, to Version) (problem, remedy string) {
 	switch {
 	case !from.SameMajor(to):
@@ -32,9 +41,8 @@ func checkPath(from, to Version) (problem, remedy string) {
 	case to.Less(from):
 		return fmt.Sprintf("%s to %s is a downgrade, which Kubernetes does not support", from, to),
 			"choose a target of " + from.String() + " or newer"
-	case from.MinorsBehind(to) > 1:
-		return fmt.Sprintf("%s to %s skips a minor version; the control plane moves one minor at a time", from, to),
-			"upgrade to " + from.NextMinor() + " first"
+	case to.minor-from.minor > mostMinors:
+		return fmt.Sprintf("%s to %s is a way of more than %d minors", from, to, mostMinors), "check the target"
 	}
 	return "", ""
 }

@@ -86,8 +86,8 @@ func (v Version) AtLeastMinor(major, minor uint64) bool {
 	return v.major > major || v.major == major && v.minor >= minor
 }
 
-// NextMinor is the minor release after v's, for messages: "v1.38".
-func (v Version) NextMinor() string { return fmt.Sprintf("v%d.%d", v.major, v.minor+1) }
+// nextMinor is the first release of the minor after v's.
+func (v Version) nextMinor() Version { return Version{major: v.major, minor: v.minor + 1} }
 
 func (v Version) semver() *semver.Version {
 	return semver.New(v.major, v.minor, v.patch, v.pre, "")

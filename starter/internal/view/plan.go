@@ -40,6 +40,11 @@ func planHeadline(p upgrade.Plan, st Style) string {
 	case len(p.Hops) == 0:
 		return st.bold(fmt.Sprintf("%s: every node is at %s, nothing to do", p.Cluster, p.Target))
 	}
+	way := []string{p.Hops[0].From.String()}
+	for _, h := range p.Hops {
+		way = append(way, h.To.String())
+	}
+	path = p.Cluster + ": " + strings.Join(way, " -> ")
 	return fmt.Sprintf("%s, %s, %s, %s", st.bold(path), count(len(p.Hops), "hop"),
 		count(len(p.Nodes), "node"), about(upgrade.Estimate(p)))
 }

@@ -86,8 +86,15 @@ func stepMatrix(s upgrade.Status, now time.Time) (header []string, rows [][]stri
 		header = append(header, c.name)
 	}
 	header = append(header, "total")
+	several := s.Hops > 1
+	if several {
+		header = append([]string{"hop"}, header...)
+	}
 	for _, n := range s.Nodes {
 		row := []string{n.Node, string(n.State)}
+		if several {
+			row = append([]string{fmt.Sprint(n.Hop)}, row...)
+		}
 		for _, c := range columns {
 			row = append(row, stepTime(n, c.steps, now))
 		}

@@ -41,6 +41,7 @@ func golden(t *testing.T, name, got string) {
 var (
 	v136 = upgrade.MustVersion("v1.36.3")
 	v137 = upgrade.MustVersion("v1.37.2")
+	v138 = upgrade.MustVersion("v1.38.1")
 	noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
 )
 
@@ -48,7 +49,7 @@ func at(seconds int) time.Time { return noon.Add(time.Duration(seconds) * time.S
 
 func clusterNode(name string, controlPlane bool) upgrade.Node {
 	n := upgrade.Node{Name: name, Address: "10.0.0.1", ControlPlane: controlPlane, Kubelet: v136, Ready: true,
-		Host: upgrade.Host{OS: "debian", PackageManager: "apt", Kubeadm: v136, Available: []upgrade.Version{v137}, FreeBytes: 1 << 40}}
+		Host: upgrade.Host{OS: "debian", PackageManager: "apt", Kubeadm: v136, Available: []upgrade.Version{v137, v138}, FreeBytes: 1 << 40}}
 	if controlPlane {
 		n.Components = map[string]upgrade.Version{}
 		for _, c := range upgrade.ControlPlaneComponents {
@@ -58,14 +59,16 @@ func clusterNode(name string, controlPlane bool) upgrade.Node {
 	return n
 }
 
-func makePlan(change func(*upgrade.Cluster)) upgrade.Plan {
+func makePlan(change func(*upgrade.Cluster)) upgrade.Plan { return planTo(v137, change) }
+
+func planTo(target upgrade.Version, change func(*upgrade.Cluster)) upgrade.Plan {
 	c := upgrade.Cluster{Name: "lab", Version: v136, Nodes: []upgrade.Node{
 		clusterNode("cp1", true), clusterNode("cp2", true), clusterNode("w1", false), clusterNode("w2", false), clusterNode("w3", false),
 	}}
 	if change != nil {
 		change(&c)
 	}
-	return upgrade.MakePlan(c, v137, upgrade.Settings{MaxUnavailable: 1})
+	return upgrade.MakePlan(c, target, upgrade.Settings{MaxUnavailable: 1})
 }
 
 func TestPlan(t *testing.T) {
@@ -77,7 +80,17 @@ func TestPlan(t *testing.T) {
 	})
 	many.Settings.MaxUnavailable = 3
 	for name, p := range map[string]upgrade.Plan{
-		"plan":      makePlan(nil),
+		"plan": makePlan(nil),
+		"plan-hops": planTo(v138, func(c *upgrade.Cluster) {
+			for i := range 3 { // an earlier upgrade got as far as the first worker
+				n := &c.Nodes[i]
+				n.Kubelet, n.Host.Kubeadm = v137, v137
+				for component := range n.Components {
+					n.Components[component] = v137
+				}
+			}
+			c.Version, c.Nodes[1].Components[upgrade.Scheduler], c.Nodes[1].Kubelet = v137, v136, v136
+		}),
 		"plan-many": many,
 		"plan-mixed": makePlan(func(c *upgrade.Cluster) {
 			c.Nodes[0].Components[upgrade.APIServer] = v137
@@ -147,6 +160,21 @@ func finish(n *upgrade.NodeStatus, from, each int) int {
 	return from
 }
 
+// secondHop is an upgrade in its second hop's control plane.
+func secondHop() snapshot.Snapshot {
+	s := planTo(v138, func(c *upgrade.Cluster) { c.Nodes = []upgrade.Node{c.Nodes[0], c.Nodes[2]} }).NewStatus()
+	s.State, s.Hop, s.Started = upgrade.Running, 2, noon
+	s.Stages = []upgrade.Progress{
+		{Title: "Verify the cluster", State: upgrade.Done, Started: at(1000), Ended: at(1010), Worked: upgrade.Duration(9 * time.Second)},
+		{Title: "Upgrade the control plane to v1.38.1", State: upgrade.Running, Started: at(1010)},
+	}
+	finish(&s.Nodes[1], finish(&s.Nodes[0], 10, 30), 30)
+	cp := &s.Nodes[2]
+	cp.State, cp.Workflow = upgrade.Running, "node-upgrade/lab/cp1"
+	cp.Steps[0].State, cp.Steps[0].Started = upgrade.Running, at(1010)
+	return snapshot.Snapshot{Status: s, Workflow: "cluster-upgrade/lab", Run: "r1"}
+}
+
 func held() snapshot.Snapshot {
 	s := running()
 	s.Notes = nil
@@ -198,6 +226,7 @@ func TestStatus(t *testing.T) {
 	}
 	golden(t, "status-running", Status(running(), now, Style{}))
 	golden(t, "status-color", Status(running(), now, Style{Color: true}))
+	golden(t, "status-hops", Status(secondHop(), at(1020), Style{}))
 	golden(t, "status-held", Status(held(), now, Style{}))
 	golden(t, "status-held-cluster", Status(heldCluster(), now, Style{}))
 	golden(t, "status-done", Status(done(), at(9999), Style{}))
@@ -211,6 +240,8 @@ func TestReport(t *testing.T) {
 		now := at(330)
 		golden(t, name, Report(s, timing.Of(s.Status, now), now, Style{}))
 	}
+	s := secondHop()
+	golden(t, "report-hops", Report(s, timing.Of(s.Status, at(2000)), at(2000), Style{}))
 }
 
 func TestChanges(t *testing.T) {
