@@ -136,7 +136,7 @@ func outcome(r report.Report) string {
 	}
 	add(len(r.Holds), "hold")
 	add(len(r.DrainWaits), "drain wait")
-	add(len(r.Retries), "step that was tried again")
+	add(len(r.Retries), "repeated step")
 	if len(had) > 0 {
 		fmt.Fprintf(&b, " On the way: %s.", strings.Join(had, ", "))
 	}
@@ -146,9 +146,6 @@ func outcome(r report.Report) string {
 func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
-	}
-	if strings.HasPrefix(noun, "step ") {
-		return fmt.Sprintf("%d steps that were tried again", n)
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
 }
