@@ -44,14 +44,20 @@ type NodeInput struct {
 	KubeletStarted time.Time `json:"kubeletStarted,omitzero"`
 }
 
-// Outcome is what a step tells the workflow.
+// Outcome is what a step tells the workflow. An attempt that fails tells it as the details of its error.
 type Outcome struct {
 	// Worked is how long the successful attempt took on the worker.
 	Worked upgrade.Duration `json:"worked"`
+	// Attempt is how many attempts it took.
+	Attempt int `json:"attempt,omitempty"`
 	// KubeletStarted is when the kubelet was started, by the node's own clock (RestartKubelet only).
 	KubeletStarted time.Time `json:"kubeletStarted,omitzero"`
 	// EndpointWatchers is how many watch EndpointSlices (CheckControlPlane only).
 	EndpointWatchers int `json:"endpointWatchers,omitempty"`
 	// Note is one line worth keeping: the folder of a backup.
 	Note string `json:"note,omitempty"`
+	// Waits are what the drain waited for (DrainNode only).
+	Waits []upgrade.DrainWait `json:"waits,omitempty"`
+	// APIServer is for how long the node's own API server was away; nil when that was not measured.
+	APIServer *upgrade.Downtime `json:"apiServer,omitempty"`
 }

@@ -18,7 +18,7 @@ const evictAgain = 5 * time.Second
 
 // DrainNode cordons the node and evicts its pods, pass by pass, until none is left that has to go. Budgets are
 // respected for ever: when the drain's time is over, a person is asked.
-func (a *Activities) DrainNode(ctx context.Context, in NodeInput) (Outcome, error) {
+func (a *Activities) DrainNode(ctx context.Context, in NodeInput) (out Outcome, err error) {
 	api, err := a.Directory.API(in.Cluster)
 	if err != nil {
 		return Outcome{}, err
@@ -27,19 +27,24 @@ func (a *Activities) DrainNode(ctx context.Context, in NodeInput) (Outcome, erro
 		return Outcome{}, err
 	}
 	deadline := activity.GetInfo(ctx).ScheduledTime.Add(in.Settings.Drain.Timeout.Std())
+	var waits []upgrade.DrainWait
+	defer func() { out.Waits = upgrade.BoundWaits(waits) }()
 	for {
 		pass, err := api.Evict(ctx, in.Node)
 		if err != nil {
 			return Outcome{}, err
 		}
+		seen := time.Now()
 		report(ctx, pass)
 		if pass.Done() {
 			return Outcome{}, nil
 		}
-		if time.Now().After(deadline) {
+		if seen.After(deadline) {
 			return Outcome{}, drainBlocked(in, pass)
 		}
-		if err := api.AwaitEviction(ctx, in.Node, evictAgain); err != nil {
+		err = api.AwaitEviction(ctx, in.Node, evictAgain)
+		waits = upgrade.AddBlocked(waits, pass.Blocked, seen, time.Now())
+		if err != nil {
 			return Outcome{}, err
 		}
 	}

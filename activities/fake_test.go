@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"testing"
 	"time"
@@ -25,7 +26,9 @@ type world struct {
 	manifests  map[string]upgrade.Version
 	watchers   []int               // what the next counts find
 	passes     []upgrade.DrainPass // what the next drain passes find
-	errs       map[string][]error  // what the next calls of a method return
+	pause      time.Duration       // between two drain passes
+	probe      func(context.Context) error
+	errs       map[string][]error // what the next calls of a method return
 	calls      []string
 }
 
@@ -39,6 +42,12 @@ func (w *world) EndpointWatchers(context.Context) (int, error) {
 		w.watchers = w.watchers[1:]
 	}
 	return n, w.next("EndpointWatchers")
+}
+func (w *world) APIServerProbe(context.Context, string) (func(context.Context) error, error) {
+	if w.probe == nil {
+		return nil, errors.New("its address is not known")
+	}
+	return w.probe, nil
 }
 func (w *world) KubeletHealthy(context.Context) error     { return w.next("KubeletHealthy") }
 func (w *world) ControlPlaneHealth(context.Context) error { return w.next("ControlPlaneHealth") }
@@ -71,6 +80,7 @@ func (w *world) Evict(context.Context, string) (upgrade.DrainPass, error) {
 	return pass, nil
 }
 func (w *world) AwaitEviction(context.Context, string, time.Duration) error {
+	time.Sleep(w.pause)
 	return w.next("AwaitEviction")
 }
 

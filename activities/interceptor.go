@@ -18,7 +18,7 @@ import (
 // and a living one never is.
 const heartbeatEvery = 2 * time.Second
 
-// NewInterceptor gives every activity what all of them need: a heartbeat while it runs, the time it took, and errors
+// NewInterceptor gives every activity what all of them need: a heartbeat while it runs, the time it took, which attempt it was, and errors
 // translated for Temporal. It is the only place that decides what is tried again.
 func NewInterceptor() interceptor.WorkerInterceptor { return &workerInterceptor{} }
 
@@ -47,9 +47,13 @@ func (i *activityInterceptor) ExecuteActivity(ctx context.Context, in *intercept
 	result, err := i.Next.ExecuteActivity(ctx, in)
 	if outcome, ok := result.(Outcome); ok {
 		outcome.Worked = upgrade.Duration(time.Since(began).Round(time.Millisecond))
+		outcome.Attempt = int(activity.GetInfo(ctx).Attempt)
+		if outcome.APIServer != nil && outcome.Attempt > 1 {
+			outcome.APIServer.AtLeast = true // what earlier attempts saw is lost
+		}
 		result = outcome
 	}
-	return result, translate(ctx, err)
+	return result, translate(ctx, err, result)
 }
 
 // beat is an activity's heartbeat with what it last had to say.
@@ -90,8 +94,9 @@ func (b *beat) run(ctx context.Context) {
 // changes; more than one, because an API server that has just started refuses for a moment what it will then allow.
 const attemptsWhenRefused = 4
 
-// translate turns a fault into what Temporal is to do: stop, or try again. The kind becomes the error's type.
-func translate(ctx context.Context, err error) error {
+// translate turns a fault into what Temporal is to do: stop, or try again. The kind becomes the error's type, the
+// outcome so far its details.
+func translate(ctx context.Context, err error, outcome any) error {
 	if err == nil {
 		return nil
 	}
@@ -106,7 +111,11 @@ func translate(ctx context.Context, err error) error {
 	case fault.CommandFailed, fault.Unauthorized, fault.Unexpected:
 		final = activity.GetInfo(ctx).Attempt >= attemptsWhenRefused
 	}
-	return temporal.NewApplicationErrorWithOptions(err.Error(), string(kind), temporal.ApplicationErrorOptions{NonRetryable: final})
+	options := temporal.ApplicationErrorOptions{NonRetryable: final}
+	if _, ok := outcome.(Outcome); ok {
+		options.Details = []any{outcome}
+	}
+	return temporal.NewApplicationErrorWithOptions(err.Error(), string(kind), options)
 }
 
 // stopping reports whether the worker is shutting down: another will take the activity over.

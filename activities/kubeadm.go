@@ -10,7 +10,9 @@ import (
 
 // UpgradeControlPlane brings the static pods of a control plane node to the version: `kubeadm upgrade apply` on the
 // first, which also upgrades what belongs to the whole cluster, `kubeadm upgrade node` on the others.
-func (a *Activities) UpgradeControlPlane(ctx context.Context, in NodeInput) (Outcome, error) {
+func (a *Activities) UpgradeControlPlane(ctx context.Context, in NodeInput) (out Outcome, err error) {
+	probing := a.probeAPIServer(ctx, in)
+	defer func() { out.APIServer = probing.end() }()
 	host, err := a.Directory.Host(in.Cluster, in.Node, in.Address)
 	if err != nil {
 		return Outcome{}, err

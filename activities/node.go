@@ -9,7 +9,9 @@ import (
 )
 
 // RestartKubelet makes the installed kubelet the running one.
-func (a *Activities) RestartKubelet(ctx context.Context, in NodeInput) (Outcome, error) {
+func (a *Activities) RestartKubelet(ctx context.Context, in NodeInput) (out Outcome, err error) {
+	probing := a.probeAPIServer(ctx, in)
+	defer func() { out.APIServer = probing.end() }()
 	host, err := a.Directory.Host(in.Cluster, in.Node, in.Address)
 	if err != nil {
 		return Outcome{}, err
@@ -20,7 +22,9 @@ func (a *Activities) RestartKubelet(ctx context.Context, in NodeInput) (Outcome,
 
 // VerifyControlPlane waits until the node's static pods are Ready at the version and every API server and etcd member
 // of the cluster is healthy, so that the next control plane node may be touched.
-func (a *Activities) VerifyControlPlane(ctx context.Context, in NodeInput) (Outcome, error) {
+func (a *Activities) VerifyControlPlane(ctx context.Context, in NodeInput) (out Outcome, err error) {
+	probing := a.probeAPIServer(ctx, in)
+	defer func() { out.APIServer = probing.end() }()
 	api, err := a.Directory.API(in.Cluster)
 	if err != nil {
 		return Outcome{}, err
@@ -73,7 +77,9 @@ func controlPlaneSettled(ctx context.Context, api API, in NodeInput) error {
 // kubelet healthy and at the version, DaemonSet pods Ready and, on a control plane, static pods truly restarted and
 // every API server and etcd member healthy. "Ready at the new version" alone is not enough there: the static pods
 // restart some seconds after the kubelet, while the node still reads Ready.
-func (a *Activities) VerifyNode(ctx context.Context, in NodeInput) (Outcome, error) {
+func (a *Activities) VerifyNode(ctx context.Context, in NodeInput) (out Outcome, err error) {
+	probing := a.probeAPIServer(ctx, in)
+	defer func() { out.APIServer = probing.end() }()
 	api, host, err := a.open(in)
 	if err != nil {
 		return Outcome{}, err

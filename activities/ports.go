@@ -36,6 +36,9 @@ type API interface {
 	// NodeReady returns nil when the node is Ready by a heartbeat newer than since, its kubelet reports v, and every
 	// DaemonSet pod that belongs on it is Ready; else what is not yet so.
 	NodeReady(ctx context.Context, node string, v upgrade.Version, since time.Time) error
+	// APIServerProbe looks up the address of the node's own API server, and returns what asks it once, soon: nil when it
+	// is ready to serve.
+	APIServerProbe(ctx context.Context, node string) (func(context.Context) error, error)
 	// EndpointWatchers counts who watches EndpointSlices at all API servers together: kube-proxies above all.
 	EndpointWatchers(ctx context.Context) (int, error)
 	// AddonsReady returns nil when kube-proxy and CoreDNS are rolled out, kube-proxy at v, and every pod of

@@ -28,8 +28,9 @@ type bench struct {
 	*testsuite.TestWorkflowEnvironment
 	t    *testing.T
 	plan upgrade.Plan
-	log  []string           // in the order in which things were done: "drainNode w1"
-	fail map[string][]error // by entry of the log: what the next attempts return
+	log  []string                      // in the order in which things were done: "drainNode w1"
+	fail map[string][]error            // by entry of the log: what the next attempts return
+	tell map[string]activities.Outcome // by entry of the log: what an attempt that succeeds returns
 }
 
 func newBench(t *testing.T, plan upgrade.Plan) *bench {
@@ -37,7 +38,7 @@ func newBench(t *testing.T, plan upgrade.Plan) *bench {
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	b := &bench{
 		TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, plan: plan,
-		fail: map[string][]error{},
+		fail: map[string][]error{}, tell: map[string]activities.Outcome{},
 	}
 	b.SetTestTimeout(20 * time.Second)
 	b.RegisterWorkflowWithOptions(ClusterUpgrade, workflow.RegisterOptions{Name: ClusterUpgradeName})
@@ -48,24 +49,32 @@ func newBench(t *testing.T, plan upgrade.Plan) *bench {
 		func(context.Context, activities.PlanInput) (upgrade.Plan, error) { return b.plan, b.note("plan") })
 	b.OnActivity(act.CheckControlPlane, mock.Anything, mock.Anything).Return(
 		func(context.Context, activities.ClusterInput) (activities.Outcome, error) {
-			return activities.Outcome{}, b.note("checkControlPlane")
+			return b.do("checkControlPlane")
 		})
 	b.OnActivity(act.VerifyCluster, mock.Anything, mock.Anything).Return(
 		func(context.Context, activities.ClusterInput) (activities.Outcome, error) {
-			return activities.Outcome{}, b.note("verifyCluster")
+			return b.do("verifyCluster")
 		})
 	b.OnActivity(act.BackUpControlPlane, mock.Anything, mock.Anything).Return(
 		func(_ context.Context, in activities.BackUpInput) (activities.Outcome, error) {
-			return activities.Outcome{}, b.note(fmt.Sprintf("backUp %s snapshot=%t", in.Node, in.Snapshot))
+			return b.do(fmt.Sprintf("backUp %s snapshot=%t", in.Node, in.Snapshot))
 		})
 	b.OnActivity(act.PrepareNode, mock.Anything, mock.Anything).Return(activities.Outcome{}, nil)
 	for step, activity := range nodeActivities {
 		b.OnActivity(activity, mock.Anything, mock.Anything).After(time.Minute).Return(
 			func(_ context.Context, in activities.NodeInput) (activities.Outcome, error) {
-				return activities.Outcome{}, b.note(string(step) + " " + in.Node)
+				return b.do(string(step) + " " + in.Node)
 			})
 	}
 	return b
+}
+
+// do is one attempt.
+func (b *bench) do(entry string) (activities.Outcome, error) {
+	if err := b.note(entry); err != nil {
+		return activities.Outcome{}, err
+	}
+	return b.tell[entry], nil
 }
 
 func (b *bench) note(entry string) error {

@@ -38,7 +38,7 @@ func newClusterUpgrade(ctx workflow.Context, in ClusterUpgradeInput) (*clusterUp
 		return nil, err
 	}
 	var err error
-	if u.holds, err = newHolds(ctx, u.changed); err != nil {
+	if u.holds, err = newHolds(ctx, "", u.changed, func(a upgrade.Action) { u.status.Record(a) }); err != nil {
 		return nil, err
 	}
 	workflow.Go(ctx, u.listenToNodes)
@@ -64,7 +64,9 @@ func (u *clusterUpgrade) listenToNodes(ctx workflow.Context) {
 
 // stage runs a titled part of the runbook and keeps its times.
 func (u *clusterUpgrade) stage(ctx workflow.Context, title string, run func(workflow.Context) error) error {
-	u.status.Stages = append(u.status.Stages, upgrade.Progress{Title: title, State: upgrade.Running, Started: workflow.Now(ctx)})
+	u.status.Stages = append(u.status.Stages, upgrade.Progress{
+		Title: title, Hop: u.status.Hop, State: upgrade.Running, Started: workflow.Now(ctx),
+	})
 	i := len(u.status.Stages) - 1
 	u.changed(ctx)
 	err := run(ctx)
@@ -81,13 +83,23 @@ func (u *clusterUpgrade) stage(ctx workflow.Context, title string, run func(work
 func (u *clusterUpgrade) step(ctx workflow.Context, id, summary string, activity, in any) (activities.Outcome, error) {
 	ctx = workflow.WithActivityOptions(ctx, stepOptions(id, summary, u.plan.Settings))
 	var out activities.Outcome
-	err := u.holds.attempt(ctx, summary, func() error {
+	tried := 0
+	err := u.holds.attempt(ctx, summary, func() *[]upgrade.Hold { return &u.stageNow().Holds }, func() error {
 		err := workflow.ExecuteActivity(ctx, activity, in).Get(ctx, &out)
-		stage := &u.status.Stages[len(u.status.Stages)-1]
-		stage.Worked = max(stage.Worked, out.Worked) // the backups of several nodes run side by side
+		told, stage := outcomeOf(out, err), u.stageNow()
+		tried += told.Attempt
+		// The backups of several nodes run side by side.
+		stage.Worked, stage.Attempts = max(stage.Worked, out.Worked), max(stage.Attempts, tried)
+		if out.Note != "" {
+			stage.Note = out.Note
+		}
 		return err
 	})
 	return out, err
+}
+
+func (u *clusterUpgrade) stageNow() *upgrade.Progress {
+	return &u.status.Stages[len(u.status.Stages)-1]
 }
 
 func (u *clusterUpgrade) clusterInput() activities.ClusterInput {
@@ -110,7 +122,7 @@ func (u *clusterUpgrade) nodeUpgradeInput(n upgrade.NodePlan) NodeUpgradeInput {
 // planned takes the plan into the status.
 func (u *clusterUpgrade) planned(ctx workflow.Context) {
 	s := u.plan.NewStatus()
-	s.Stages, s.Started, s.State = u.status.Stages, u.status.Started, upgrade.Running
+	s.Stages, s.Actions, s.Started, s.State = u.status.Stages, u.status.Actions, u.status.Started, upgrade.Running
 	u.status = s
 	u.changed(ctx)
 }
@@ -132,6 +144,7 @@ func (u *clusterUpgrade) nodeStarted(ctx workflow.Context, n upgrade.NodePlan, w
 
 func (u *clusterUpgrade) nodeDone(ctx workflow.Context, n upgrade.NodePlan, done upgrade.NodeStatus) {
 	u.node(n.Node).Merge(done)
+	u.status.Record(done.Actions...)
 	u.changed(ctx)
 }
 

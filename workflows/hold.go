@@ -5,6 +5,8 @@ import (
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
+
+	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
 // holds lets a workflow wait for a person instead of failing. What failed stays where it is, says why, and is tried
@@ -16,18 +18,21 @@ type holds struct {
 
 // hold is one thing that waits for a person.
 type hold struct {
-	reason   string
-	released bool
+	reason  string
+	release *upgrade.Action // nil while it waits
 }
 
-// newHolds registers the update "retry", which releases everything that is held.
-func newHolds(ctx workflow.Context, changed func(workflow.Context)) (*holds, error) {
+// newHolds registers the update "retry", which releases everything that is held. What a person did is recorded with
+// did; node is whose workflow this is, "" the cluster's.
+func newHolds(ctx workflow.Context, node string, changed func(workflow.Context), did func(upgrade.Action)) (*holds, error) {
 	h := &holds{changed: changed}
 	err := workflow.SetUpdateHandlerWithOptions(ctx, UpdateRetry,
-		func(_ workflow.Context, d Decision) (string, error) {
+		func(ctx workflow.Context, d Decision) (string, error) {
 			tried := h.waiting[0].reason
+			action := upgrade.Action{At: workflow.Now(ctx), What: UpdateRetry, Node: node, By: d.By, Reason: d.Reason}
+			did(action)
 			for _, w := range h.waiting {
-				w.released = true
+				w.release = &action
 			}
 			return "trying again: " + tried, nil
 		},
@@ -44,8 +49,8 @@ func newHolds(ctx workflow.Context, changed func(workflow.Context)) (*holds, err
 }
 
 // attempt does something until it succeeds. After a failure it waits for a person to say retry. Only cancellation ends
-// it otherwise.
-func (h *holds) attempt(ctx workflow.Context, what string, do func() error) error {
+// it otherwise. Each hold is kept in kept, which is asked for anew each time because what it is part of may move.
+func (h *holds) attempt(ctx workflow.Context, what string, kept func() *[]upgrade.Hold, do func() error) error {
 	for {
 		err := do()
 		if err == nil || temporal.IsCanceledError(err) || ctx.Err() != nil {
@@ -53,11 +58,16 @@ func (h *holds) attempt(ctx workflow.Context, what string, do func() error) erro
 		}
 		w := &hold{reason: fmt.Sprintf("%s: %s", what, reason(err))}
 		h.waiting = append(h.waiting, w)
+		all := kept()
+		*all = append(*all, upgrade.Hold{Reason: reason(err), From: workflow.Now(ctx)})
+		number := len(*all) - 1
 		h.changed(ctx)
-		if err := workflow.Await(ctx, func() bool { return w.released }); err != nil {
+		if err := workflow.Await(ctx, func() bool { return w.release != nil }); err != nil {
 			return err
 		}
 		h.remove(w)
+		record := &(*kept())[number]
+		record.To, record.Release = w.release.At, w.release
 		h.changed(ctx)
 	}
 }

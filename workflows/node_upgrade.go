@@ -70,17 +70,20 @@ func newNodeUpgrade(ctx workflow.Context, in NodeUpgradeInput) (*nodeUpgrade, er
 		return nil, err
 	}
 	var err error
-	n.holds, err = newHolds(ctx, n.heldOrNot)
+	n.holds, err = newHolds(ctx, in.Plan.Node, n.heldOrNot, func(a upgrade.Action) { n.status.Actions = append(n.status.Actions, a) })
 	return n, err
 }
 
 func (n *nodeUpgrade) step(ctx workflow.Context, s *upgrade.StepStatus) error {
 	s.State, s.Started = upgrade.Running, workflow.Now(ctx)
 	workflow.SetCurrentDetails(ctx, nodeDetails(n.status))
-	err := n.holds.attempt(ctx, s.Step.Title(), func() error {
+	kept := func() *[]upgrade.Hold { return &s.Holds }
+	err := n.holds.attempt(ctx, s.Step.Title(), kept, func() error {
 		ctx := workflow.WithActivityOptions(ctx, n.options(s.Step))
 		var out activities.Outcome
-		if err := workflow.ExecuteActivity(ctx, nodeActivities[s.Step], n.activityInput()).Get(ctx, &out); err != nil {
+		err := workflow.ExecuteActivity(ctx, nodeActivities[s.Step], n.activityInput()).Get(ctx, &out)
+		record(s, outcomeOf(out, err))
+		if err != nil {
 			return err
 		}
 		s.Worked = out.Worked
@@ -95,6 +98,17 @@ func (n *nodeUpgrade) step(ctx workflow.Context, s *upgrade.StepStatus) error {
 	}
 	s.State, s.Ended = upgrade.Done, workflow.Now(ctx)
 	return nil
+}
+
+// record keeps what a try of the step, with all its attempts, is to be remembered for.
+func record(s *upgrade.StepStatus, out activities.Outcome) {
+	s.Attempts += out.Attempt
+	s.Waits = upgrade.MergeWaits(s.Waits, out.Waits)
+	if len(s.Holds) == 0 {
+		s.APIServer = out.APIServer
+	} else {
+		s.APIServer = upgrade.MergeDowntime(s.APIServer, out.APIServer)
+	}
 }
 
 func (n *nodeUpgrade) options(step upgrade.Step) workflow.ActivityOptions {

@@ -40,12 +40,13 @@ func (c *Cluster) Evict(ctx context.Context, node string) (upgrade.DrainPass, er
 			pass.Terminating++
 			continue
 		}
-		reason, err := c.evict(ctx, p)
+		blocked, err := c.evict(ctx, p)
 		switch {
 		case err != nil:
 			return pass, c.classify("evict", p.Namespace+"/"+p.Name, err)
-		case reason != "":
-			pass.Blocked = append(pass.Blocked, upgrade.BlockedPod{Pod: p.Namespace + "/" + p.Name, Reason: reason})
+		case blocked.Reason != "":
+			blocked.Pod = p.Namespace + "/" + p.Name
+			pass.Blocked = append(pass.Blocked, blocked)
 		default:
 			pass.Evicted++
 		}
@@ -54,8 +55,8 @@ func (c *Cluster) Evict(ctx context.Context, node string) (upgrade.DrainPass, er
 }
 
 // evict asks for the eviction of exactly this pod: a namesake that has taken its place is left alone. It returns why
-// the pod may not go now, or "".
-func (c *Cluster) evict(ctx context.Context, p corev1.Pod) (string, error) {
+// the pod may not go now, or no reason.
+func (c *Cluster) evict(ctx context.Context, p corev1.Pod) (upgrade.BlockedPod, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	err := c.client.PolicyV1().Evictions(p.Namespace).Evict(ctx, &policyv1.Eviction{
@@ -64,31 +65,32 @@ func (c *Cluster) evict(ctx context.Context, p corev1.Pod) (string, error) {
 	})
 	switch {
 	case err == nil, apierrors.IsNotFound(err), apierrors.IsConflict(err):
-		return "", nil
+		return upgrade.BlockedPod{}, nil
 	case apierrors.IsTooManyRequests(err):
 		return c.blocking(ctx, p, err), nil
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-		return "its namespace is being deleted", nil
+		return upgrade.BlockedPod{Reason: "its namespace is being deleted"}, nil
 	case apierrors.IsInternalError(err) && strings.Contains(err.Error(), "PodDisruptionBudget"):
 		// The API server answers so when two budgets select one pod; it will not change by itself.
-		return err.Error(), nil
+		return upgrade.BlockedPod{Reason: err.Error()}, nil
 	}
-	return "", err
+	return upgrade.BlockedPod{}, err
 }
 
 // blocking names the budget that keeps the pod.
-func (c *Cluster) blocking(ctx context.Context, p corev1.Pod, refusal error) string {
+func (c *Cluster) blocking(ctx context.Context, p corev1.Pod, refusal error) upgrade.BlockedPod {
 	budgets, err := c.client.PolicyV1().PodDisruptionBudgets(p.Namespace).List(ctx, metav1.ListOptions{})
 	if err == nil {
 		for _, b := range budgets.Items {
 			selector, err := metav1.LabelSelectorAsSelector(b.Spec.Selector)
 			if err == nil && b.Status.DisruptionsAllowed == 0 && selector.Matches(labels.Set(p.Labels)) {
-				return fmt.Sprintf("blocked by PodDisruptionBudget %s/%s (needs %d healthy, has %d)",
-					b.Namespace, b.Name, b.Status.DesiredHealthy, b.Status.CurrentHealthy)
+				budget := b.Namespace + "/" + b.Name
+				return upgrade.BlockedPod{Budget: budget, Reason: fmt.Sprintf("blocked by PodDisruptionBudget %s (needs %d healthy, has %d)",
+					budget, b.Status.DesiredHealthy, b.Status.CurrentHealthy)}
 			}
 		}
 	}
-	return refusal.Error()
+	return upgrade.BlockedPod{Reason: refusal.Error()}
 }
 
 // AwaitEviction returns as soon as a pod has left the node or a budget has changed, at the latest after wait.

@@ -12,8 +12,9 @@ func (p DrainPass) Done() bool { return p.Evicted == 0 && p.Terminating == 0 && 
 
 // BlockedPod is a pod that could not be evicted, and why, in one line.
 type BlockedPod struct {
-	Pod    string `json:"pod"`    // namespace/name
-	Reason string `json:"reason"` // "blocked by PodDisruptionBudget payments/api (needs 3 healthy, has 3)"
+	Pod    string `json:"pod"`              // namespace/name
+	Budget string `json:"budget,omitempty"` // namespace/name of the PodDisruptionBudget that keeps it, if one does
+	Reason string `json:"reason"`           // "blocked by PodDisruptionBudget payments/api (needs 3 healthy, has 3)"
 }
 
 // Snapshot is what etcd says of a snapshot it took.

@@ -34,6 +34,8 @@ type Status struct {
 	Nodes   []NodeStatus `json:"nodes,omitempty"` // in the order of the plan
 	// MaxUnavailable is how many workers are under way at a time.
 	MaxUnavailable int `json:"maxUnavailable"`
+	// Actions are what people did, to the upgrade as a whole and to nodes, in the order of time.
+	Actions []Action `json:"actions,omitempty"`
 	// Message is one line for people: why it is held, what failed, where things were left.
 	Message string    `json:"message,omitempty"`
 	Started time.Time `json:"started"`
@@ -43,12 +45,18 @@ type Status struct {
 // Progress is how far one titled thing is: a stage of the run.
 type Progress struct {
 	Title   string    `json:"title"`
+	Hop     int       `json:"hop,omitempty"` // 1-based; 0 before the first
 	State   State     `json:"state"`
 	Started time.Time `json:"started,omitzero"`
 	Ended   time.Time `json:"ended,omitzero"`
 	// Worked is the time that the stage's own activities took. The rest of its wall time is pawl's own overhead, or
 	// for a stage of node steps, see there.
 	Worked Duration `json:"worked,omitempty"`
+	// Attempts is how many the activity that was tried most often took; 0 when nobody counted.
+	Attempts int    `json:"attempts,omitempty"`
+	Holds    []Hold `json:"holds,omitempty"`
+	// Note is one line worth keeping: the folder of a backup.
+	Note string `json:"note,omitempty"`
 }
 
 // NodeStatus is how far one node is in one hop. The NodeUpgrade workflow answers it to the query "status".
@@ -62,6 +70,8 @@ type NodeStatus struct {
 	Steps []StepStatus `json:"steps,omitempty"`
 	// Held is why the node is held, one line: what failed and what to do. Empty when it is not.
 	Held string `json:"held,omitempty"`
+	// Actions are what people did to the node. The node's own workflow says so; see Status.Actions for all.
+	Actions []Action `json:"actions,omitempty"`
 	// Workflow is the id of the node's own workflow.
 	Workflow string `json:"workflow,omitempty"`
 }
@@ -87,7 +97,14 @@ type StepStatus struct {
 	State   State     `json:"state"`
 	Started time.Time `json:"started,omitzero"`
 	Ended   time.Time `json:"ended,omitzero"`
-	// Worked is the time that the step's own activity took, retries included. The rest of the step's wall time is
-	// pawl's own overhead.
+	// Worked is the time that the attempt which succeeded took. The rest of the step's wall time is failed attempts,
+	// holds and pawl's own overhead.
 	Worked Duration `json:"worked,omitempty"`
+	// Attempts is how many it took, those before a hold included; 0 when nobody counted.
+	Attempts int    `json:"attempts,omitempty"`
+	Holds    []Hold `json:"holds,omitempty"`
+	// Waits are what a drain waited for.
+	Waits []DrainWait `json:"waits,omitempty"`
+	// APIServer is for how long the node's own API server was away during the step; nil when that was not measured.
+	APIServer *Downtime `json:"apiServer,omitempty"`
 }

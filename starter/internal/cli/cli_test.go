@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -235,6 +237,13 @@ func TestAnUpgradeFromStartToEnd(t *testing.T) {
 	expect(t, exit.Done, "done", "", "status", "life")
 	expect(t, exit.Done, "/var/lib/pawl/backup on each control plane node", "", "report", "life")
 	expect(t, exit.Done, `"overhead"`, "", "report", "life", "-o", "json")
+	expect(t, exit.Done, "<!DOCTYPE html>", "", "report", "life", "-o", "html")
+	file := filepath.Join(t.TempDir(), "ticket.html")
+	expect(t, exit.Done, "", "wrote "+file, "report", "life", "-o", "html", "--out", file)
+	if text, err := os.ReadFile(file); err != nil || !strings.Contains(string(text), "</html>") {
+		t.Errorf("no page in %s: %v", file, err)
+	}
+	expect(t, exit.BadInput, "", "wanted text, json or html", "report", "life", "-o", "pdf")
 	// The id is free again.
 	expect(t, exit.Done, "started", "", "start", "life", "--to", "v1.37.2")
 }

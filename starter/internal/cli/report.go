@@ -1,46 +1,90 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
+	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/pawl-dev/pawl/starter/internal/snapshot"
-	"github.com/pawl-dev/pawl/starter/internal/timing"
+	"github.com/pawl-dev/pawl/starter/internal/exit"
+	"github.com/pawl-dev/pawl/starter/internal/page"
+	"github.com/pawl-dev/pawl/starter/internal/report"
 	"github.com/pawl-dev/pawl/starter/internal/view"
 )
 
 func reportCommand() *cobra.Command {
-	var format string
+	var format, file string
 	c := &cobra.Command{
 		Use:   "report CLUSTER",
-		Short: "Show where the time of an upgrade went",
-		Long: `Show where the time of the newest upgrade went: per stage, per node and step, in all, and how much of it
-pawl itself added to the steps' own work. It can be asked for while the upgrade runs, too.`,
-		Example: "  pawl report lab\n  pawl report lab -o json | jq -r .time.overhead",
-		Args:    cobra.ExactArgs(1),
+		Short: "Tell what an upgrade did and where its time went",
+		Long: `Tell what the newest upgrade did: versions, time per stage, node and step, what drains waited for, how long
+API servers were away, what was held and tried again, who did what, and how much time pawl itself added.
+It can be asked for while the upgrade runs, too.
+
+With -o html it is one page with a timeline that needs nothing else: for a ticket, for the archive, for
+print. On a terminal the page is written to report-CLUSTER.html in the current folder.`,
+		Example: `  pawl report lab
+  pawl report lab -o html                      # writes report-lab.html
+  pawl report lab -o html --out CHG-4711.html
+  pawl report lab -o json | jq -r .time.overhead`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			asJSON, err := wantsJSON(format)
+			write, err := reportWriter(format)
 			if err != nil {
 				return err
 			}
-			s, err := newest(cmd, args[0])
+			r, err := newestReport(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			now := time.Now()
-			account, out := timing.Of(s.Status, now), cmd.OutOrStdout()
-			if asJSON {
-				return printJSON(out, struct {
-					snapshot.Snapshot
-					Time timing.Account `json:"time"`
-				}{s, account})
+			out := cmd.OutOrStdout()
+			if format == "html" && file == "" && terminal(out) {
+				file = "report-" + args[0] + ".html"
 			}
-			_, err = fmt.Fprint(out, view.Report(s, account, now, style(out)))
-			return err
+			if file == "" {
+				return write(out, r)
+			}
+			var text bytes.Buffer
+			if err := write(&text, r); err != nil {
+				return err
+			}
+			if err := os.WriteFile(file, text.Bytes(), 0o644); err != nil {
+				return exit.Errorf(exit.BadInput, "report %s: %v", args[0], err)
+			}
+			fmt.Fprintln(cmd.ErrOrStderr(), "pawl: wrote", file)
+			return nil
 		},
 	}
-	outputFlag(c, &format)
+	c.Flags().StringVarP(&format, "output", "o", "text", "text, json or html")
+	c.Flags().StringVar(&file, "out", "", "write to this file instead of to standard output")
 	return c
+}
+
+// reportWriter reads -o.
+func reportWriter(format string) (func(io.Writer, report.Report) error, error) {
+	switch format {
+	case "text", "":
+		return func(w io.Writer, r report.Report) error {
+			_, err := fmt.Fprint(w, view.Report(r, style(w)))
+			return err
+		}, nil
+	case "json":
+		return func(w io.Writer, r report.Report) error { return printJSON(w, r) }, nil
+	case "html":
+		return page.Write, nil
+	}
+	return nil, exit.Errorf(exit.BadInput, "--output %q, wanted text, json or html", format)
+}
+
+// newestReport is the report of the newest upgrade of a cluster.
+func newestReport(cmd *cobra.Command, cluster string) (report.Report, error) {
+	client, s, err := newest(cmd, cluster)
+	if err != nil {
+		return report.Report{}, err
+	}
+	defer client.Close()
+	return report.Of(s, client.Failures(cmd.Context(), s), time.Now(), buildVersion()), nil
 }

@@ -28,10 +28,11 @@ Exits with 0 when it is done or under way, 12 when it waits for a person, 1 when
 			if err != nil {
 				return err
 			}
-			s, err := newest(cmd, args[0])
+			client, s, err := newest(cmd, args[0])
 			if err != nil {
 				return err
 			}
+			defer client.Close()
 			out := cmd.OutOrStdout()
 			if asJSON {
 				err = printJSON(out, s)
@@ -48,15 +49,20 @@ Exits with 0 when it is done or under way, 12 when it waits for a person, 1 when
 	return c
 }
 
-// newest is where the newest upgrade of a cluster is.
-func newest(cmd *cobra.Command, cluster string) (snapshot.Snapshot, error) {
+// newest is where the newest upgrade of a cluster is, and a connection to ask for more; the caller closes it.
+func newest(cmd *cobra.Command, cluster string) (*upgrades.Client, snapshot.Snapshot, error) {
+	var none snapshot.Snapshot
 	if err := checkCluster(cmd.Name(), cluster); err != nil {
-		return snapshot.Snapshot{}, err
+		return nil, none, err
 	}
 	client, err := upgrades.Connect(cmd.Context())
 	if err != nil {
-		return snapshot.Snapshot{}, err
+		return nil, none, err
 	}
-	defer client.Close()
-	return client.Status(cmd.Context(), cluster)
+	s, err := client.Status(cmd.Context(), cluster)
+	if err != nil {
+		client.Close()
+		return nil, none, err
+	}
+	return client, s, nil
 }

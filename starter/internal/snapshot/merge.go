@@ -22,6 +22,7 @@ func Merge(s upgrade.Status, children []upgrade.NodeStatus) upgrade.Status {
 			n.Steps = slices.Clone(n.Steps)
 			n.Merge(child)
 			s.Nodes[i] = n
+			s.Record(child.Actions...)
 		}
 	}
 	if s.State == upgrade.Held && heldBefore && !slices.ContainsFunc(s.Nodes, isHeld) {

@@ -5,6 +5,7 @@ package snapshot
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
@@ -24,6 +25,14 @@ type Snapshot struct {
 type Note struct {
 	Node string `json:"node,omitempty"` // "" is the upgrade as a whole
 	Text string `json:"text"`
+}
+
+// Failure is an attempt of an activity that failed and was followed by another.
+type Failure struct {
+	Node     string    // "" is the upgrade as a whole
+	Activity string    // its id
+	At       time.Time // when the last attempt began
+	Text     string
 }
 
 // NotesOf are the notes on a node.

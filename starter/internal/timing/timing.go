@@ -12,11 +12,15 @@ import (
 
 // Account is where the time of an upgrade went.
 type Account struct {
-	// Wall is from the start to the end, or to now while it runs.
+	// Wall is from the start to the end, or to now while it runs. It is the sum of Worked, Failed, Held and Overhead.
 	Wall upgrade.Duration `json:"wall"`
-	// Worked is the part of Wall in which at least one step or stage did its own work.
+	// Worked is the part in which at least one step or stage did its own work.
 	Worked upgrade.Duration `json:"worked"`
-	// Overhead is the rest: what pawl and Temporal added, and time spent waiting for people.
+	// Failed is the part of the rest that went into attempts which did not succeed.
+	Failed upgrade.Duration `json:"failedAttempts"`
+	// Held is the part of the rest in which somebody was waited for.
+	Held upgrade.Duration `json:"held"`
+	// Overhead is what is left: what pawl and Temporal added.
 	Overhead upgrade.Duration `json:"overhead"`
 	// Steps is the sum of all steps' own time; more than Worked when nodes were upgraded side by side.
 	Steps upgrade.Duration `json:"steps"`
@@ -28,49 +32,46 @@ func Of(s upgrade.Status, now time.Time) Account {
 	if end.IsZero() {
 		end = now
 	}
-	spans, steps := worked(s, end)
+	var steps time.Duration
+	of := map[Kind][]span{}
+	take := func(parts []Part) {
+		for _, p := range parts {
+			of[p.Kind] = append(of[p.Kind], span{p.From, p.To})
+		}
+	}
+	for _, n := range s.Nodes {
+		for _, step := range n.Steps {
+			parts := OfStep(n, step, end)
+			take(parts)
+			for _, p := range parts {
+				if p.Kind == Worked {
+					steps += p.To.Sub(p.From)
+				}
+			}
+		}
+	}
+	for _, stage := range s.Stages {
+		take(OfStage(stage, end))
+	}
 	wall := max(0, end.Sub(s.Started))
-	busy := union(spans, s.Started, end)
+	// What happens side by side counts as the better of the two.
+	spans := of[Worked]
+	worked := union(spans, s.Started, end)
+	spans = append(spans, of[Failed]...)
+	tried := union(spans, s.Started, end)
+	spans = append(spans, of[Held]...)
+	known := union(spans, s.Started, end)
 	return Account{
 		Wall:     upgrade.Duration(wall),
-		Worked:   upgrade.Duration(busy),
-		Overhead: upgrade.Duration(wall - busy),
+		Worked:   upgrade.Duration(worked),
+		Failed:   upgrade.Duration(tried - worked),
+		Held:     upgrade.Duration(known - tried),
+		Overhead: upgrade.Duration(wall - known),
 		Steps:    upgrade.Duration(steps),
 	}
 }
 
 type span struct{ from, to time.Time }
-
-// worked collects when steps and stages did their own work. One that has ended worked up to its end; one that runs has
-// worked since it began. Stages made of node steps have no work of their own, and are not counted twice.
-func worked(s upgrade.Status, now time.Time) (spans []span, steps time.Duration) {
-	for _, n := range s.Nodes {
-		for _, step := range n.Steps {
-			if n.State == upgrade.Held && step.Ended.IsZero() {
-				continue // it waits for a person
-			}
-			w := ownWork(step.State, step.Started, step.Ended, step.Worked, now)
-			spans = append(spans, w)
-			steps += w.to.Sub(w.from)
-		}
-	}
-	for _, stage := range s.Stages {
-		if stage.Worked > 0 {
-			spans = append(spans, ownWork(stage.State, stage.Started, stage.Ended, stage.Worked, now))
-		}
-	}
-	return spans, steps
-}
-
-func ownWork(state upgrade.State, started, ended time.Time, took upgrade.Duration, now time.Time) span {
-	switch {
-	case !ended.IsZero():
-		return span{ended.Add(-took.Std()), ended}
-	case state == upgrade.Running && !started.IsZero():
-		return span{started, now}
-	}
-	return span{}
-}
 
 // union is the length of the spans together, within the bounds, counting what overlaps once.
 func union(spans []span, from, to time.Time) time.Duration {

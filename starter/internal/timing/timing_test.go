@@ -17,6 +17,12 @@ func done(from, to, worked int) upgrade.StepStatus {
 	return upgrade.StepStatus{State: upgrade.Done, Started: at(from), Ended: at(to), Worked: seconds(worked)}
 }
 
+func retried(from, to, worked, attempts int, holds ...upgrade.Hold) upgrade.StepStatus {
+	s := done(from, to, worked)
+	s.Attempts, s.Holds = attempts, holds
+	return s
+}
+
 func node(steps ...upgrade.StepStatus) upgrade.NodeStatus { return upgrade.NodeStatus{Steps: steps} }
 
 func TestOf(t *testing.T) {
@@ -56,12 +62,24 @@ func TestOf(t *testing.T) {
 		"a held or pending step does not work": {
 			nodes: []upgrade.NodeStatus{node(
 				upgrade.StepStatus{State: upgrade.Held, Started: at(10)}, upgrade.StepStatus{State: upgrade.Pending})},
-			want: Account{Wall: seconds(100), Overhead: seconds(100)},
+			want: Account{Wall: seconds(100), Held: seconds(90), Overhead: seconds(10)},
 		},
 		"a running step of a held node does not work": {
 			nodes: []upgrade.NodeStatus{{State: upgrade.Held, Steps: []upgrade.StepStatus{
 				done(0, 10, 10), {State: upgrade.Running, Started: at(10)}}}},
-			want: Account{Wall: seconds(100), Worked: seconds(10), Overhead: seconds(90), Steps: seconds(10)},
+			want: Account{Wall: seconds(100), Worked: seconds(10), Held: seconds(90), Steps: seconds(10)},
+		},
+		"attempts that failed and holds are not overhead": {
+			nodes: []upgrade.NodeStatus{node(retried(0, 90, 10, 3, upgrade.Hold{From: at(30), To: at(70)}))},
+			ended: 100, want: Account{Wall: seconds(100), Worked: seconds(10), Failed: seconds(40), Held: seconds(40), Overhead: seconds(10), Steps: seconds(10)},
+		},
+		"nobody is waited for while another node works": {
+			nodes: []upgrade.NodeStatus{node(retried(0, 90, 10, 2, upgrade.Hold{From: at(0), To: at(80)})), node(done(20, 60, 40))},
+			ended: 90, want: Account{Wall: seconds(90), Worked: seconds(50), Held: seconds(40), Steps: seconds(50)},
+		},
+		"a stage of the whole cluster can be held, too": {
+			stages: []upgrade.Progress{{State: upgrade.Running, Started: at(0), Holds: []upgrade.Hold{{From: at(40)}}}},
+			want:   Account{Wall: seconds(100), Failed: seconds(40), Held: seconds(60)},
 		},
 		"work outside the run is cut off": {
 			nodes: []upgrade.NodeStatus{node(done(0, 5, 20), done(8, 15, 7))},

@@ -6,42 +6,154 @@ import (
 	"time"
 
 	"github.com/pawl-dev/pawl/internal/upgrade"
+	"github.com/pawl-dev/pawl/starter/internal/report"
 	"github.com/pawl-dev/pawl/starter/internal/snapshot"
 	"github.com/pawl-dev/pawl/starter/internal/timing"
 )
 
-// Report renders where the time of an upgrade went: per stage, per node and step, and in all.
-func Report(s snapshot.Snapshot, a timing.Account, now time.Time, st Style) string {
-	if !s.Ended.IsZero() {
-		now = s.Ended
+// Report renders what an upgrade did and where its time went: per stage, per node and step, and in all; what was in the
+// way, and who did what.
+func Report(r report.Report, st Style) string {
+	now := r.Made
+	if !r.Ended.IsZero() {
+		now = r.Ended.In(now.Location())
 	}
 	var b strings.Builder
 	word := "in"
-	if !s.State.Ended() {
+	if !r.State.Ended() {
 		word = "for"
 	}
-	fmt.Fprintf(&b, "%s  %s %s %s", st.bold(s.Cluster+"  "+path(s.Status)),
-		st.state(s.State, string(s.State)), word, Short(a.Wall.Std()))
-	fmt.Fprintf(&b, " (%s to %s)\n", clock(s.Started.In(now.Location())), clock(s.Ended.In(now.Location())))
-	if s.Message != "" {
-		fmt.Fprintln(&b, s.Message)
+	fmt.Fprintf(&b, "%s  %s %s %s", st.bold(r.Cluster+"  "+path(r.Status)),
+		st.state(r.State, string(r.State)), word, Short(r.Time.Wall.Std()))
+	fmt.Fprintf(&b, " (%s to %s)\n", clock(r.Started.In(now.Location())), clock(r.Ended.In(now.Location())))
+	if r.Message != "" {
+		fmt.Fprintln(&b, r.Message)
 	}
-	if len(s.Stages) > 0 {
-		fmt.Fprintln(&b)
-		writeTable(&b, st, []string{"stage", "state", "took", "worked"}, stageRows(s.Status, now))
+	section := func(header []string, rows [][]string) {
+		if len(rows) > 0 {
+			fmt.Fprintln(&b)
+			writeTable(&b, st, header, rows)
+		}
 	}
-	if len(s.Nodes) > 0 {
-		fmt.Fprintln(&b)
-		header, rows := stepMatrix(s.Status, now)
-		writeTable(&b, st, header, rows)
-	}
-	fmt.Fprintf(&b, "\nWall time      %s\n", Short(a.Wall.Std()))
-	fmt.Fprintf(&b, "Own work       %s (the steps' time added up: %s)\n", Short(a.Worked.Std()), Short(a.Steps.Std()))
-	fmt.Fprintf(&b, "Pawl's own     %s (%s: between steps, and waiting for people)\n", Short(a.Overhead.Std()), percent(a))
-	if s.Backup != "" {
-		fmt.Fprintf(&b, "Backup         %s on each control plane node\n", s.Backup)
-	}
+	section([]string{"stage", "state", "took", "worked"}, stageRows(r.Status, now))
+	section(stepMatrix(r.Status, now))
+	section([]string{"api server of", "away", "longest", "times"}, apiServerRows(r))
+	section([]string{"drain of", "waited", "for", "pods"}, drainRows(r))
+	section([]string{"held", "step", "at", "for", "reason"}, holdRows(r, now.Location()))
+	section([]string{"tried again", "step", "attempts", "why"}, retryRows(r))
+	section([]string{"at", "what", "where", "by", "why"}, actionRows(r, now.Location()))
+	fmt.Fprintln(&b)
+	writeTotals(&b, r)
 	return b.String()
+}
+
+func writeTotals(b *strings.Builder, r report.Report) {
+	line := func(name, text string) { fmt.Fprintf(b, "%-17s%s\n", name, text) }
+	line("Wall time", Short(r.Time.Wall.Std()))
+	line("Own work", fmt.Sprintf("%s (the steps' time added up: %s)", Short(r.Time.Worked.Std()), Short(r.Time.Steps.Std())))
+	if r.Time.Failed > 0 {
+		line("Failed attempts", Short(r.Time.Failed.Std()))
+	}
+	if r.Time.Held > 0 {
+		line("Held", Short(r.Time.Held.Std()))
+	}
+	line("Pawl's own", fmt.Sprintf("%s (%s: between steps)", Short(r.Time.Overhead.Std()), percent(r.Time)))
+	for _, folder := range Backups(r.Snapshot) {
+		line("Backup", folder+" on each control plane node")
+	}
+}
+
+// Backups are the folders of the backups, one for each hop.
+func Backups(s snapshot.Snapshot) []string {
+	var folders []string
+	for _, stage := range s.Stages {
+		if stage.Note != "" {
+			folders = append(folders, stage.Note)
+		}
+	}
+	if len(folders) == 0 && s.Backup != "" {
+		folders = []string{s.Backup}
+	}
+	return folders
+}
+
+func apiServerRows(r report.Report) [][]string {
+	var rows [][]string
+	for _, a := range r.APIServers {
+		rows = append(rows, []string{a.Node, Away(a), Short(a.Longest.Std()), fmt.Sprint(len(a.Stretches))})
+		if !a.Measured {
+			rows[len(rows)-1] = []string{a.Node, Away(a), "", ""}
+		}
+	}
+	return rows
+}
+
+// Away says for how long an API server was away. What was not measured is not zero, and what was cut off may be more.
+func Away(a report.APIServer) string {
+	switch {
+	case !a.Measured:
+		return "not measured"
+	case a.AtLeast:
+		return "at least " + Short(a.Down.Std())
+	}
+	return Short(a.Down.Std())
+}
+
+func drainRows(r report.Report) [][]string {
+	var rows [][]string
+	for _, w := range r.DrainWaits {
+		rows = append(rows, []string{hopName(r.Status, w.Node, w.Hop), Short(w.Waited.Std()), Keeper(w.DrainWait), Pods(w.DrainWait)})
+	}
+	return rows
+}
+
+// Keeper is what kept a drain's pods.
+func Keeper(w upgrade.DrainWait) string {
+	if w.Budget != "" {
+		return "PodDisruptionBudget " + w.Budget
+	}
+	return w.Reason
+}
+
+// Pods are the pods that were kept.
+func Pods(w upgrade.DrainWait) string {
+	text := strings.Join(w.Pods, ", ")
+	if w.Others > 0 {
+		text += fmt.Sprintf(" and %d more", w.Others)
+	}
+	return text
+}
+
+func holdRows(r report.Report, zone *time.Location) [][]string {
+	var rows [][]string
+	for _, h := range r.Holds {
+		rows = append(rows, []string{hopName(r.Status, nameOr(h.Node, r.Cluster), h.Hop), h.Title, clock(h.From.In(zone)), Short(h.Took.Std()), h.Reason})
+	}
+	return rows
+}
+
+func retryRows(r report.Report) [][]string {
+	var rows [][]string
+	for _, t := range r.Retries {
+		rows = append(rows, []string{hopName(r.Status, nameOr(t.Node, r.Cluster), t.Hop), t.Title, fmt.Sprint(t.Attempts), strings.Join(t.Why, "; ")})
+	}
+	return rows
+}
+
+func actionRows(r report.Report, zone *time.Location) [][]string {
+	var rows [][]string
+	for _, a := range r.Actions {
+		rows = append(rows, []string{clock(a.At.In(zone)), a.What, nameOr(a.Node, r.Cluster), nameOr(a.By, "unknown"), a.Reason})
+	}
+	return rows
+}
+
+// hopName is a node's name, with its hop where there are several.
+func hopName(s upgrade.Status, node string, hop int) string {
+	if s.Hops > 1 && hop > 0 {
+		return fmt.Sprintf("%s (hop %d)", node, hop)
+	}
+	return node
 }
 
 func writeTable(b *strings.Builder, st Style, header []string, rows [][]string) {
@@ -72,6 +184,7 @@ var columns = []struct {
 }{
 	{"kubeadm", []upgrade.Step{upgrade.InstallKubeadm}},
 	{"upgrade", []upgrade.Step{upgrade.UpgradeControlPlane, upgrade.UpgradeNodeConfig}},
+	{"settle", []upgrade.Step{upgrade.VerifyControlPlane}},
 	{"drain", []upgrade.Step{upgrade.DrainNode}},
 	{"kubelet", []upgrade.Step{upgrade.InstallKubelet}},
 	{"restart", []upgrade.Step{upgrade.RestartKubelet}},
@@ -81,26 +194,38 @@ var columns = []struct {
 
 // stepMatrix has a row for each node and a column for each step.
 func stepMatrix(s upgrade.Status, now time.Time) (header []string, rows [][]string) {
-	header = []string{"node", "state"}
-	for _, c := range columns {
-		header = append(header, c.name)
-	}
+	header = append([]string{"node", "from", "to", "state"}, StepNames()...)
 	header = append(header, "total")
-	several := s.Hops > 1
-	if several {
+	if s.Hops > 1 {
 		header = append([]string{"hop"}, header...)
 	}
 	for _, n := range s.Nodes {
-		row := []string{n.Node, string(n.State)}
-		if several {
+		row := append([]string{n.Node, n.From.String(), n.To.String(), string(n.State)}, StepTimes(n, now)...)
+		row = append(row, NodeTime(n, now))
+		if s.Hops > 1 {
 			row = append([]string{fmt.Sprint(n.Hop)}, row...)
 		}
-		for _, c := range columns {
-			row = append(row, stepTime(n, c.steps, now))
-		}
-		rows = append(rows, append(row, nodeTime(n, now)))
+		rows = append(rows, row)
 	}
 	return header, rows
+}
+
+// StepNames are the steps of the runbook, shortly.
+func StepNames() []string {
+	var names []string
+	for _, c := range columns {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// StepTimes are the times of a node's steps, one for each of StepNames.
+func StepTimes(n upgrade.NodeStatus, now time.Time) []string {
+	var times []string
+	for _, c := range columns {
+		times = append(times, stepTime(n, c.steps, now))
+	}
+	return times
 }
 
 func stepTime(n upgrade.NodeStatus, steps []upgrade.Step, now time.Time) string {
@@ -114,13 +239,16 @@ func stepTime(n upgrade.NodeStatus, steps []upgrade.Step, now time.Time) string 
 	return "-"
 }
 
-// nodeTime is from a node's first step to its last.
-func nodeTime(n upgrade.NodeStatus, now time.Time) string {
-	if len(n.Steps) == 0 {
+// NodeTime is the time of a node's steps. Between its two turns a control plane node only waits for the others.
+func NodeTime(n upgrade.NodeStatus, now time.Time) string {
+	var total time.Duration
+	for _, step := range n.Steps {
+		total += report.Took(step, now)
+	}
+	if total == 0 && n.State == upgrade.Pending {
 		return ""
 	}
-	last := n.Steps[len(n.Steps)-1]
-	return elapsed(n.Steps[0].Started, last.Ended, now)
+	return Short(total)
 }
 
 func clock(t time.Time) string {

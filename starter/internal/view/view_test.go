@@ -10,8 +10,9 @@ import (
 	"time"
 
 	"github.com/pawl-dev/pawl/internal/upgrade"
+	"github.com/pawl-dev/pawl/starter/internal/report"
+	"github.com/pawl-dev/pawl/starter/internal/report/sample"
 	"github.com/pawl-dev/pawl/starter/internal/snapshot"
-	"github.com/pawl-dev/pawl/starter/internal/timing"
 )
 
 var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
@@ -237,11 +238,10 @@ func TestStatus(t *testing.T) {
 
 func TestReport(t *testing.T) {
 	for name, s := range map[string]snapshot.Snapshot{"report-done": done(), "report-running": running(), "report-failed": failed()} {
-		now := at(330)
-		golden(t, name, Report(s, timing.Of(s.Status, now), now, Style{}))
+		golden(t, name, Report(report.Of(s, nil, at(330), "v0.1.0"), Style{}))
 	}
-	s := secondHop()
-	golden(t, "report-hops", Report(s, timing.Of(s.Status, at(2000)), at(2000), Style{}))
+	golden(t, "report-hops", Report(report.Of(secondHop(), nil, at(2000), "v0.1.0"), Style{}))
+	golden(t, "report-eventful", Report(sample.TwoHops(), Style{}))
 }
 
 func TestChanges(t *testing.T) {
