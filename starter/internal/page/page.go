@@ -158,19 +158,19 @@ func figures(r report.Report) []figure {
 	}
 	var all []figure
 	reached := 0.0
-	add := func(name, class, note string, d upgrade.Duration) {
+	add := func(name, class string, d upgrade.Duration) {
 		if d == 0 {
 			return
 		}
 		share := float64(d) / float64(wall)
 		all = append(all, figure{Name: name, Value: view.Short(d.Std()), Class: class, X: percent(reached), Share: percent(share),
-			Note: fmt.Sprintf("%.1f %%%s", 100*share, note)})
+			Note: fmt.Sprintf("%.1f %%", 100*share)})
 		reached += share
 	}
-	add("Own work", "worked", "", r.Time.Worked)
-	add("Failed attempts", "failed", "", r.Time.Failed)
-	add("Held", "held", "", r.Time.Held)
-	add("pawl’s own", "overhead", "", r.Time.Overhead)
+	add("Own work", "worked", r.Time.Worked)
+	add("Failed attempts", "failed", r.Time.Failed)
+	add("Held", "held", r.Time.Held)
+	add("pawl’s own", "overhead", r.Time.Overhead)
 	return all
 }
 
