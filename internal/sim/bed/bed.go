@@ -8,6 +8,7 @@ package bed
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -22,6 +23,7 @@ import (
 	"github.com/pawl-dev/pawl/internal/sim/endpoint"
 	"github.com/pawl-dev/pawl/internal/sim/kubelet"
 	"github.com/pawl-dev/pawl/internal/sim/machine"
+	"github.com/pawl-dev/pawl/internal/sim/network"
 	"github.com/pawl-dev/pawl/internal/sim/scenario"
 	"github.com/pawl-dev/pawl/internal/sim/sshd"
 	"github.com/pawl-dev/pawl/internal/upgrade"
@@ -49,6 +51,7 @@ type Options struct {
 type Bed struct {
 	opts    Options
 	plane   *controlplane.ControlPlane
+	network *network.Network
 	balance *endpoint.Balancer
 	engine  *scenario.Engine
 	client  kubernetes.Interface // of the administrator, to the real API server
@@ -119,7 +122,10 @@ func (b *Bed) start(ctx context.Context) error {
 }
 
 func (b *Bed) startControlPlane(ctx context.Context) (err error) {
-	if b.plane, err = controlplane.Start(ctx, filepath.Join(b.opts.Dir, "control-plane")); err != nil {
+	if b.network, err = network.New(); err != nil {
+		return err
+	}
+	if b.plane, err = controlplane.Start(ctx, filepath.Join(b.opts.Dir, "control-plane"), b.network.Socket()); err != nil {
 		return err
 	}
 	b.client, err = kubernetes.NewForConfig(b.plane.Config())
@@ -166,12 +172,13 @@ func (b *Bed) makeMachines(ctx context.Context) error {
 
 func (b *Bed) makeMachine(n *node, i int, api kubernetes.Interface, key sshKey) (err error) {
 	n.kubelet, err = kubelet.New(kubelet.Options{
-		Client: b.client, Pods: b.pods, Etcd: etcd{b}, Endpoint: n.endpoint, Labels: zone(i),
+		Client: b.client, Pods: b.pods, Etcd: etcd{b}, Endpoint: n.endpoint, Labels: zone(i), Address: network.NodeAddress(i),
 		Certificate: b.plane.Certificate, Key: b.plane.Key,
 	})
 	if err != nil {
 		return err
 	}
+	b.network.Join(net.JoinHostPort(network.NodeAddress(i), strconv.Itoa(kubelet.Port)), n.kubelet.API())
 	o := machine.Options{
 		Name: n.name, Dir: filepath.Join(b.opts.Dir, "hosts", n.name), Role: n.role, Version: b.opts.Version,
 		Offered: b.opts.Offered, API: func() kubernetes.Interface { return api }, Kubelet: n.kubelet.Run, Pace: b.opts.Pace, Hook: b.engine.Hook,
@@ -225,6 +232,9 @@ func (b *Bed) Stop() {
 	}
 	if b.plane != nil {
 		b.plane.Stop()
+	}
+	if b.network != nil {
+		b.network.Close()
 	}
 }
 

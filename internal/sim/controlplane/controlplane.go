@@ -37,6 +37,7 @@ type ControlPlane struct {
 	Token, UserToken string
 
 	dir         string
+	egress      string
 	program     string
 	etcdAddress string
 	starter     *supervise.Starter
@@ -47,8 +48,9 @@ type ControlPlane struct {
 // Kubernetes' 50 s, since nobody wants to watch that.
 const NodeMonitorGracePeriod = 16 * time.Second
 
-// Start starts a control plane that keeps its files in dir, and returns when its API server is ready.
-func Start(ctx context.Context, dir string) (*ControlPlane, error) {
+// Start starts a control plane that keeps its files in dir, and returns when its API server is ready. egress is the
+// socket of the proxy through which the API server reaches kubelets.
+func Start(ctx context.Context, dir, egress string) (*ControlPlane, error) {
 	program, err := supervise.Find(Program)
 	if err != nil {
 		return nil, fmt.Errorf("start control plane: %w; build it with \"make sim\"", err)
@@ -56,7 +58,7 @@ func Start(ctx context.Context, dir string) (*ControlPlane, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("start control plane: %w", err)
 	}
-	c := &ControlPlane{dir: dir, program: program, Token: rand.Text(), UserToken: rand.Text(), starter: supervise.NewStarter()}
+	c := &ControlPlane{dir: dir, egress: egress, program: program, Token: rand.Text(), UserToken: rand.Text(), starter: supervise.NewStarter()}
 	if err := c.start(ctx); err != nil {
 		c.Stop()
 		return nil, fmt.Errorf("start control plane: %w; see the logs in %s", err, dir)
@@ -106,7 +108,7 @@ func (c *ControlPlane) apiServerArgs() []string {
 		"--service-account-key-file=" + c.file("service-accounts.key"), "--service-account-signing-key-file=" + c.file("service-accounts.key"),
 		"--service-account-issuer=https://kubernetes.default.svc", "--token-auth-file=" + c.file("tokens.csv"),
 		"--authorization-mode=RBAC", "--disable-admission-plugins=ServiceAccount", "--service-cluster-ip-range=10.96.0.0/16",
-		"--kubelet-preferred-address-types=InternalIP",
+		"--kubelet-preferred-address-types=InternalIP", "--egress-selector-config-file=" + c.file("egress.yaml"),
 		"--max-requests-inflight=2000", "--max-mutating-requests-inflight=1000",
 	}
 }
@@ -144,6 +146,8 @@ func (c *ControlPlane) writeFiles() error {
 	tokens := c.Token + `,admin,admin,"system:masters"` + "\n" + c.UserToken + ",pawl,pawl\n"
 	for name, content := range map[string]string{
 		"serving.crt": string(certificate), "serving.key": string(key), "service-accounts.key": string(accounts), "tokens.csv": tokens,
+		"egress.yaml": "apiVersion: apiserver.k8s.io/v1beta1\nkind: EgressSelectorConfiguration\negressSelections:\n- name: cluster\n  connection:\n" +
+			"    proxyProtocol: HTTPConnect\n    transport:\n      uds: {udsName: " + c.egress + "}\n",
 	} {
 		if err := os.WriteFile(c.file(name), []byte(content), 0o600); err != nil {
 			return err

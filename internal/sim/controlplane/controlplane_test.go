@@ -28,7 +28,7 @@ func inBin(t *testing.T) {
 func TestControlPlane(t *testing.T) {
 	inBin(t)
 	began := time.Now()
-	c, err := Start(t.Context(), t.TempDir())
+	c, err := Start(t.Context(), t.TempDir(), filepath.Join(t.TempDir(), "nobody"))
 	require.NoError(t, err)
 	defer c.Stop()
 	t.Logf("ready in %s", time.Since(began))

@@ -54,14 +54,15 @@ type Options struct {
 	Etcd     Etcd
 	Endpoint *endpoint.Endpoint // of the node's API server; nil on workers
 	Labels   map[string]string
+	Address  string // of the node, which the API server reaches through the network
 	// Certificate and Key are for the kubelet's own API.
 	Certificate, Key string
 }
 
 // Kubelet is one node's kubelet, and what its machine's container runtime keeps between two runs of it.
 type Kubelet struct {
-	opts    Options
-	address string // of its API, host:port
+	opts Options
+	api  string // where it listens, host:port
 
 	mu      sync.Mutex
 	boot    string                // the machine's boot that the containers belong to
@@ -76,8 +77,14 @@ func New(o Options) (*Kubelet, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Kubelet{opts: o, address: address, started: map[types.UID]bool{}, static: map[string]*staticPod{}}, nil
+	return &Kubelet{opts: o, api: address, started: map[types.UID]bool{}, static: map[string]*staticPod{}}, nil
 }
+
+// Port is the port of a kubelet's API, on its node's address.
+const Port = 10250
+
+// API is where the kubelet listens on this computer, host:port.
+func (k *Kubelet) API() string { return k.api }
 
 // Run is the kubelet's process of version v on m: it returns when ctx ends.
 func (k *Kubelet) Run(ctx context.Context, m *machine.Machine, v upgrade.Version) error {

@@ -27,7 +27,7 @@ func (r *run) serve() (stop func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("serve the kubelet's API: %w", err)
 	}
-	l, err := net.Listen("tcp", r.address)
+	l, err := net.Listen("tcp", r.api)
 	if err != nil {
 		return nil, fmt.Errorf("serve the kubelet's API: %w", err)
 	}
@@ -57,7 +57,7 @@ func (r *run) servePods(w http.ResponseWriter, _ *http.Request) {
 		}
 		p := s.pod.DeepCopy()
 		if s.ready {
-			p.Status = runningStatus(p, "127.0.0.1", time.Now())
+			p.Status = r.runningStatus(p, r.opts.Address, time.Now())
 		}
 		list.Items = append(list.Items, *p)
 	}

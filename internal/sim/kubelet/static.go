@@ -151,7 +151,7 @@ func (r *run) replaceStatic(ctx context.Context, component string, wanted *corev
 	if err != nil {
 		return err
 	}
-	return r.setStatus(ctx, mirror, runningStatus(mirror, "127.0.0.1", time.Now()))
+	return r.setStatus(ctx, mirror, r.runningStatus(mirror, r.opts.Address, time.Now()))
 }
 
 func (r *run) stopStatic(ctx context.Context, component string, pod *corev1.Pod) error {

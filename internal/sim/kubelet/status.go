@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
-	"net"
-	"strconv"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -84,8 +82,6 @@ func (r *run) nodeStatus() corev1.NodeStatus {
 		corev1.ResourceCPU: resource.MustParse("4"), corev1.ResourceMemory: resource.MustParse("16Gi"),
 		corev1.ResourcePods: resource.MustParse("110"), corev1.ResourceEphemeralStorage: resource.MustParse("100Gi"),
 	}
-	host, port, _ := net.SplitHostPort(r.address)
-	n, _ := strconv.Atoi(port)
 	return corev1.NodeStatus{
 		Capacity: room, Allocatable: room,
 		Conditions: []corev1.NodeCondition{
@@ -94,8 +90,8 @@ func (r *run) nodeStatus() corev1.NodeStatus {
 			condition(corev1.NodeDiskPressure, corev1.ConditionFalse, "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
 			condition(corev1.NodePIDPressure, corev1.ConditionFalse, "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
 		},
-		Addresses:       []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: host}, {Type: corev1.NodeHostName, Address: r.m.Name()}},
-		DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: int32(n)}},
+		Addresses:       []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: r.opts.Address}, {Type: corev1.NodeHostName, Address: r.m.Name()}},
+		DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: Port}},
 		NodeInfo: corev1.NodeSystemInfo{
 			KubeletVersion: r.v.String(), BootID: r.m.BootID(), MachineID: r.m.Name(), SystemUUID: r.m.Name(), OperatingSystem: "linux", Architecture: "amd64",
 			OSImage: "Debian GNU/Linux 12 (bookworm), simulated", KernelVersion: "6.1.0", ContainerRuntimeVersion: "containerd://2.3.7",
@@ -139,7 +135,7 @@ func (r *run) startPod(ctx context.Context, p *corev1.Pod) error {
 	if p.Spec.RestartPolicy == corev1.RestartPolicyNever {
 		return r.setStatus(ctx, p, succeededStatus(p))
 	}
-	return r.setStatus(ctx, p, runningStatus(p, r.podAddress(p), time.Now()))
+	return r.setStatus(ctx, p, r.runningStatus(p, r.podAddress(p), time.Now()))
 }
 
 // stopPod ends a pod's containers and then lets go of the pod.
@@ -182,9 +178,9 @@ func (r *run) podAddress(p *corev1.Pod) string {
 }
 
 // runningStatus is that of a pod whose containers run and are ready.
-func runningStatus(p *corev1.Pod, address string, since time.Time) corev1.PodStatus {
+func (r *run) runningStatus(p *corev1.Pod, address string, since time.Time) corev1.PodStatus {
 	start := metav1.NewTime(since)
-	s := corev1.PodStatus{Phase: corev1.PodRunning, PodIP: address, PodIPs: []corev1.PodIP{{IP: address}}, HostIP: "127.0.0.1", StartTime: &start}
+	s := corev1.PodStatus{Phase: corev1.PodRunning, PodIP: address, PodIPs: []corev1.PodIP{{IP: address}}, HostIP: r.opts.Address, StartTime: &start}
 	for _, t := range []corev1.PodConditionType{corev1.PodScheduled, corev1.PodInitialized, corev1.ContainersReady, corev1.PodReady} {
 		s.Conditions = append(s.Conditions, corev1.PodCondition{Type: t, Status: corev1.ConditionTrue, LastTransitionTime: start})
 	}
