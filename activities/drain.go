@@ -42,7 +42,7 @@ func (a *Activities) DrainNode(ctx context.Context, in NodeInput) (out Outcome, 
 		if seen.After(deadline) {
 			return Outcome{}, drainBlocked(in, pass)
 		}
-		err = api.AwaitEviction(ctx, in.Node, evictAgain)
+		err = api.AwaitEviction(ctx, in.Node, pass, evictAgain)
 		waits = upgrade.AddBlocked(waits, pass.Blocked, seen, time.Now())
 		if err != nil {
 			return Outcome{}, err

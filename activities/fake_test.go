@@ -79,7 +79,7 @@ func (w *world) Evict(context.Context, string) (upgrade.DrainPass, error) {
 	}
 	return pass, nil
 }
-func (w *world) AwaitEviction(context.Context, string, time.Duration) error {
+func (w *world) AwaitEviction(context.Context, string, upgrade.DrainPass, time.Duration) error {
 	time.Sleep(w.pause)
 	return w.next("AwaitEviction")
 }

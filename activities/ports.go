@@ -53,8 +53,9 @@ type API interface {
 	Uncordon(ctx context.Context, node, owner string) error
 	// Evict makes one pass over the node's pods: evicts those that may go and says which are left.
 	Evict(ctx context.Context, node string) (upgrade.DrainPass, error)
-	// AwaitEviction returns when a pod leaves the node, when a budget changes, or when ctx ends or wait is over.
-	AwaitEviction(ctx context.Context, node string, wait time.Duration) error
+	// AwaitEviction returns when a pod has left the node or a budget has changed since the pass, or when ctx ends or wait
+	// is over.
+	AwaitEviction(ctx context.Context, node string, pass upgrade.DrainPass, wait time.Duration) error
 	// SnapshotEtcd makes the node's etcd member write a snapshot to file (a path inside etcd's data directory on the
 	// node) and verifies it.
 	SnapshotEtcd(ctx context.Context, node, file string) (upgrade.Snapshot, error)

@@ -311,7 +311,7 @@ func TestSimulatedKubeletDoesNotKnowAFlag(t *testing.T) {
 func TestSimulatedRPMHostIsObserved(t *testing.T) {
 	t.Parallel()
 	b := simulated(t, func(o *machine.Options) { o.Distro = machine.Rocky })
-	seen, err := b.host.Observe(t.Context(), "", v137)
+	seen, err := b.host.Observe(t.Context(), "", []upgrade.Version{v137})
 	if err != nil || seen.OS != "rocky" || seen.Kubeadm != v136 || !strings.Contains(seen.Problem, "wanted one with apt") {
 		t.Errorf("%+v, %v", seen, err)
 	}
@@ -322,6 +322,6 @@ func TestSimulatedUserWithoutSudo(t *testing.T) {
 	b := simulated(t, nil)
 	b.ssh.User = "guest"
 	b.connect(t, "n1")
-	_, err := b.host.Observe(t.Context(), "", v137)
+	_, err := b.host.Observe(t.Context(), "", []upgrade.Version{v137})
 	wantFault(t, err, fault.Unauthorized, "a password is required", "NOPASSWD")
 }

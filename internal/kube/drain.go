@@ -24,11 +24,15 @@ import (
 func (c *Cluster) Evict(ctx context.Context, node string) (upgrade.DrainPass, error) {
 	bound, cancel := bounded(ctx)
 	defer cancel()
+	before, err := c.client.PolicyV1().PodDisruptionBudgets("").List(bound, metav1.ListOptions{Limit: 1})
+	if err != nil {
+		return upgrade.DrainPass{}, c.classify("list PodDisruptionBudgets of", c.name, err)
+	}
 	filters := &drain.Helper{
 		Ctx: bound, Client: c.client, GracePeriodSeconds: -1, IgnoreAllDaemonSets: true, DeleteEmptyDirData: true,
 	}
 	list, refused := filters.GetPodsForDeletion(node)
-	var pass upgrade.DrainPass
+	pass := upgrade.DrainPass{Seen: before.ResourceVersion}
 	if list == nil {
 		return pass, c.classify("list pods of", node, errors.Join(refused...))
 	}
@@ -93,20 +97,19 @@ func (c *Cluster) blocking(ctx context.Context, p corev1.Pod, refusal error) upg
 	return upgrade.BlockedPod{Reason: refusal.Error()}
 }
 
-// AwaitEviction returns as soon as a pod has left the node or a budget has changed, at the latest after wait.
-func (c *Cluster) AwaitEviction(ctx context.Context, node string, wait time.Duration) error {
+// AwaitEviction returns as soon as a pod has left the node or a budget has changed since the pass, at the latest after
+// wait. Budgets and pods are kept in one etcd, whose revisions count for both.
+func (c *Cluster) AwaitEviction(ctx context.Context, node string, pass upgrade.DrainPass, wait time.Duration) error {
 	bound, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	pods, err := c.client.CoreV1().Pods("").Watch(bound, onNode(node))
+	since := onNode(node)
+	since.ResourceVersion = pass.Seen
+	pods, err := c.client.CoreV1().Pods("").Watch(bound, since)
 	if err != nil {
 		return c.watchError(ctx, node, err)
 	}
 	defer pods.Stop()
-	latest, err := c.client.PolicyV1().PodDisruptionBudgets("").List(bound, metav1.ListOptions{Limit: 1})
-	if err != nil {
-		return c.watchError(ctx, node, err)
-	}
-	budgets, err := c.client.PolicyV1().PodDisruptionBudgets("").Watch(bound, metav1.ListOptions{ResourceVersion: latest.ResourceVersion})
+	budgets, err := c.client.PolicyV1().PodDisruptionBudgets("").Watch(bound, metav1.ListOptions{ResourceVersion: pass.Seen})
 	if err != nil {
 		return c.watchError(ctx, node, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
@@ -47,7 +48,9 @@ func TestRealCluster(t *testing.T) {
 	require.NoError(t, c.Uncordon(ctx, node, "test"))
 	require.False(t, unschedulable(t, c, node))
 	began := time.Now()
-	require.NoError(t, c.AwaitEviction(ctx, node, time.Second))
+	pass, err := c.client.PolicyV1().PodDisruptionBudgets("").List(ctx, metav1.ListOptions{})
+	require.NoError(t, err)
+	require.NoError(t, c.AwaitEviction(ctx, node, upgrade.DrainPass{Seen: pass.ResourceVersion}, time.Second))
 	require.Less(t, time.Since(began), 3*time.Second)
 }
 

@@ -5,6 +5,8 @@ type DrainPass struct {
 	Evicted     int          `json:"evicted"`     // accepted in this pass
 	Terminating int          `json:"terminating"` // on their way out
 	Blocked     []BlockedPod `json:"blocked,omitempty"`
+	// Seen marks the cluster's state just before the pass, so that nothing that happens since is missed.
+	Seen string `json:"-"`
 }
 
 // Done reports whether nothing is left to move.
