@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -60,8 +61,9 @@ type Bed struct {
 	stop    context.CancelFunc
 	ctx     context.Context
 
-	mu      sync.Mutex
-	budgets map[string]savedBudget // that are blocked
+	mu       sync.Mutex
+	budgets  map[string]savedBudget // that are blocked
+	commands map[string][]string    // that have begun, by node
 }
 
 // node is one node in all its parts.
@@ -85,7 +87,7 @@ func Start(ctx context.Context, o Options) (*Bed, error) {
 	if o.Pace == 0 {
 		o.Pace = 1
 	}
-	b := &Bed{opts: o, budgets: map[string]savedBudget{}}
+	b := &Bed{opts: o, budgets: map[string]savedBudget{}, commands: map[string][]string{}}
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	b.engine = scenario.NewEngine(b, o.Say)
 	if err := b.start(ctx); err != nil {
@@ -172,7 +174,7 @@ func (b *Bed) makeMachines(ctx context.Context) error {
 
 func (b *Bed) makeMachine(n *node, i int, api kubernetes.Interface, key sshKey) (err error) {
 	n.kubelet, err = kubelet.New(kubelet.Options{
-		Client: b.client, Pods: b.pods, Etcd: etcd{b}, Endpoint: n.endpoint, Labels: zone(i), Address: network.NodeAddress(i),
+		Client: b.client, Balanced: api, Pods: b.pods, Etcd: etcd{b}, Endpoint: n.endpoint, Labels: zone(i), Address: network.NodeAddress(i),
 		Certificate: b.plane.Certificate, Key: b.plane.Key,
 	})
 	if err != nil {
@@ -181,7 +183,7 @@ func (b *Bed) makeMachine(n *node, i int, api kubernetes.Interface, key sshKey) 
 	b.network.Join(net.JoinHostPort(network.NodeAddress(i), strconv.Itoa(kubelet.Port)), n.kubelet.API())
 	o := machine.Options{
 		Name: n.name, Dir: filepath.Join(b.opts.Dir, "hosts", n.name), Role: n.role, Version: b.opts.Version,
-		Offered: b.opts.Offered, API: func() kubernetes.Interface { return api }, Kubelet: n.kubelet.Run, Pace: b.opts.Pace, Hook: b.engine.Hook,
+		Offered: b.opts.Offered, API: func() kubernetes.Interface { return api }, Kubelet: n.kubelet.Run, Pace: b.opts.Pace, Hook: b.hook,
 	}
 	if i >= len(b.nodes)-b.opts.RPM {
 		o.Distro = machine.Rocky
@@ -273,6 +275,23 @@ func (b *Bed) Machine(name string) *machine.Machine {
 		return n.machine
 	}
 	return nil
+}
+
+// hook notes what the machines do, and lets faults happen.
+func (b *Bed) hook(ctx context.Context, e machine.Event) {
+	if e.When == machine.During {
+		b.mu.Lock()
+		b.commands[e.Machine.Name()] = append(b.commands[e.Machine.Name()], e.What)
+		b.mu.Unlock()
+	}
+	b.engine.Hook(ctx, e)
+}
+
+// Commands are the command lines that have begun on a machine: over SSH, and by systemd.
+func (b *Bed) Commands(node string) []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.commands[node])
 }
 
 // Died says which process of the control plane has died, or nil.

@@ -49,7 +49,8 @@ type Etcd interface {
 
 // Options say what node a kubelet is for.
 type Options struct {
-	Client   kubernetes.Interface
+	Client   kubernetes.Interface // the kubelet's, to the real API server
+	Balanced kubernetes.Interface // kube-proxy's, to the load balancer
 	Pods     *Pods
 	Etcd     Etcd
 	Endpoint *endpoint.Endpoint // of the node's API server; nil on workers
@@ -98,7 +99,7 @@ func (k *Kubelet) Run(ctx context.Context, m *machine.Machine, v upgrade.Version
 		return err
 	}
 	defer stop()
-	for _, loop := range []func(context.Context){run.reports, run.pods, run.manifests} {
+	for _, loop := range []func(context.Context){run.reports, run.pods, run.manifests, run.proxy} {
 		run.group.Go(func() { loop(ctx) })
 	}
 	<-ctx.Done()

@@ -1,0 +1,261 @@
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/pawl-dev/pawl/internal/sim/bed"
+	"github.com/pawl-dev/pawl/internal/sim/controlplane"
+	"github.com/pawl-dev/pawl/internal/sim/scenario"
+	"github.com/pawl-dev/pawl/internal/supervise"
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// pace is the factor on everything that takes time on a simulated node.
+const pace = 0.01
+
+// one is the Temporal server and worker, `pawl dev`, that all tests share, as one engineer's clusters do.
+var one struct {
+	sync.Once
+	dir, address string
+	err          error
+	stop         func()
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if one.stop != nil {
+		one.stop()
+	}
+	os.Exit(code)
+}
+
+// stage is a simulated cluster, and pawl beside it.
+type stage struct {
+	*bed.Bed
+	t    *testing.T
+	name string
+}
+
+// newStage makes a cluster. It knows the definition's lines of settings, and what shape is wanted.
+func newStage(t *testing.T, name string, o bed.Options, settings string) *stage {
+	t.Helper()
+	bin, err := filepath.Abs("../bin")
+	require.NoError(t, err)
+	for _, program := range []string{controlplane.Program, "pawl", "pawl-worker", "pawl-temporal"} {
+		if _, err := os.Stat(filepath.Join(bin, program)); err != nil {
+			if os.Getenv("PAWL_TEST_REQUIRE_ALL") != "" {
+				t.Fatalf("%v; run make build", err)
+			}
+			t.Skipf("SKIPPED, NO UPGRADE OF A SIMULATED CLUSTER: %v; run make build", err)
+		}
+	}
+	one.Do(func() { startDev(bin) })
+	require.NoError(t, one.err)
+	o.Name, o.Dir, o.Clusters, o.Definition, o.Pace = name, t.TempDir(), filepath.Join(one.dir, "clusters"), settings, pace
+	o.Say = func(line string) { t.Logf("%s %s", name, line) }
+	b, err := bed.Start(t.Context(), o)
+	require.NoError(t, err)
+	t.Cleanup(b.Stop)
+	return &stage{Bed: b, t: t, name: name}
+}
+
+// startDev starts `pawl dev` on ports of its own.
+func startDev(bin string) {
+	_ = os.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	if one.dir, one.err = os.MkdirTemp("", "pawl-integration-"); one.err != nil {
+		return
+	}
+	if one.err = os.Mkdir(filepath.Join(one.dir, "clusters"), 0o700); one.err != nil {
+		return
+	}
+	port, uiPort := freePort(), freePort()
+	one.address = net.JoinHostPort("127.0.0.1", port)
+	log, err := os.Create(filepath.Join(one.dir, "dev.log"))
+	if one.err = err; err != nil {
+		return
+	}
+	dev := exec.Command("pawl", "dev", "--clusters", filepath.Join(one.dir, "clusters"), "--data", filepath.Join(one.dir, "data"),
+		"--port", port, "--ui-port", uiPort)
+	dev.Stdout, dev.Stderr = log, log
+	if one.err = supervise.NewStarter().Start(dev); one.err != nil {
+		return
+	}
+	one.stop = func() {
+		_ = dev.Process.Signal(os.Interrupt)
+		_ = dev.Wait()
+		_ = log.Close()
+		_ = os.RemoveAll(one.dir)
+	}
+}
+
+func freePort() string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = l.Close() }()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+// pawl runs the CLI as a person does, and returns its output and exit code.
+func (s *stage) pawl(args ...string) (string, int) {
+	s.t.Helper()
+	cmd := exec.CommandContext(s.t.Context(), "pawl", args...)
+	cmd.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+one.address, "TEMPORAL_NAMESPACE=default", "TEMPORAL_CONFIG_FILE="+os.DevNull)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		require.NoError(s.t, err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// scenario adds faults, a line each.
+func (s *stage) scenario(lines string) {
+	s.t.Helper()
+	faults, err := scenario.Parse(lines)
+	require.NoError(s.t, err)
+	require.NoError(s.t, s.Fault(s.t.Context(), faults...))
+}
+
+// start starts an upgrade, once the worker polls.
+func (s *stage) start(to string) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool {
+		out, code := s.pawl("start", s.name, "--to", to)
+		if code != 0 && code != 13 {
+			s.t.Fatalf("pawl start: exit code %d\n%s", code, out)
+		}
+		return code == 0
+	}, time.Minute, 100*time.Millisecond)
+}
+
+// watch follows the upgrade until it has ended or is held, and requires that it is left so.
+func (s *stage) watch(wantCode int) {
+	s.t.Helper()
+	out, code := s.pawl("watch", s.name)
+	if code != wantCode {
+		state, _ := s.pawl("status", s.name)
+		s.t.Fatalf("pawl watch: exit code %d, want %d\n%s\n%s\nfaults that have not happened: %v", code, wantCode, out, state, s.Waiting())
+	}
+	s.t.Logf("pawl watch %s\n%s", s.name, out)
+}
+
+// held requires that the upgrade waits for a person, and that it says why.
+func (s *stage) held(says ...string) {
+	s.t.Helper()
+	s.watch(12)
+	out, code := s.pawl("status", s.name)
+	require.Equal(s.t, 12, code, out)
+	for _, want := range says {
+		require.Contains(s.t, out, want)
+	}
+}
+
+// retry lets what is held go on.
+func (s *stage) retry(node ...string) {
+	s.t.Helper()
+	out, code := s.pawl(append(append([]string{"retry", s.name}, node...), "--reason", "put right")...)
+	require.Equal(s.t, 0, code, out)
+}
+
+// report is what `pawl report -o json` says.
+func (s *stage) report() (r struct{ upgrade.Status }) {
+	s.t.Helper()
+	out, code := s.pawl("report", s.name, "-o", "json")
+	require.Equal(s.t, 0, code, out)
+	require.NoError(s.t, json.Unmarshal([]byte(out), &r))
+	return r
+}
+
+// requireUpgraded asks the cluster and its machines whether everything is as it must be after an upgrade.
+func (s *stage) requireUpgraded(to string) {
+	s.t.Helper()
+	ctx := s.t.Context()
+	nodes, err := s.Client().CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	require.NoError(s.t, err)
+	for _, n := range nodes.Items {
+		require.Equal(s.t, to, n.Status.NodeInfo.KubeletVersion, n.Name)
+		require.False(s.t, n.Spec.Unschedulable, "%s is schedulable", n.Name)
+		require.NotContains(s.t, n.Annotations, "pawl.dev/cordoned-by", n.Name)
+	}
+	for _, n := range nodes.Items {
+		require.Equal(s.t, "kubeadm\nkubectl\nkubelet\n", s.run(n.Name, "apt-mark showhold"), "holds of %s", n.Name)
+		require.Equal(s.t, to+"\n", s.run(n.Name, "kubeadm version -o short"), n.Name)
+	}
+	pods, err := s.Client().CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{LabelSelector: "tier=control-plane"})
+	require.NoError(s.t, err)
+	for _, p := range pods.Items {
+		if p.Labels["component"] != "etcd" {
+			require.True(s.t, strings.HasSuffix(p.Spec.Containers[0].Image, ":"+to), "%s runs %s", p.Name, p.Spec.Containers[0].Image)
+		}
+	}
+	require.NoError(s.t, s.AwaitPods(ctx))
+	for _, n := range s.report().Nodes {
+		require.Equal(s.t, upgrade.Done, n.State, "%s in hop %d: nothing is skipped silently", n.Node, n.Hop)
+		for _, step := range n.Steps {
+			require.Equal(s.t, upgrade.Done, step.State, "%s of %s", step.Step, n.Node)
+		}
+	}
+}
+
+// run runs a command line on a machine as root.
+func (s *stage) run(node, line string) string {
+	s.t.Helper()
+	var out, errs strings.Builder
+	code := s.Machine(node).Run(s.t.Context(), line, "root", strings.NewReader(""), &out, &errs)
+	require.Equal(s.t, 0, code, "%s on %s: %s", line, node, errs.String())
+	return out.String()
+}
+
+// begun counts the commands that have begun on a machine with this beginning.
+func (s *stage) begun(node, beginning string) int {
+	n := 0
+	for _, line := range s.Commands(node) {
+		if strings.HasPrefix(line, beginning) {
+			n++
+		}
+	}
+	return n
+}
+
+// guardBudgets watches all budgets until the test ends and fails it when one is ever broken.
+func (s *stage) guardBudgets() (stop func()) {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	ended := make(chan struct{})
+	broken := map[string]bool{}
+	go func() {
+		defer close(ended)
+		for ctx.Err() == nil {
+			budgets, err := s.Client().PolicyV1().PodDisruptionBudgets("").List(ctx, metav1.ListOptions{ResourceVersion: "0"})
+			if err == nil {
+				for _, b := range budgets.Items {
+					if b.Status.ObservedGeneration == b.Generation && b.Status.CurrentHealthy < b.Status.DesiredHealthy {
+						broken[fmt.Sprintf("%s/%s: %d healthy, wanted %d", b.Namespace, b.Name, b.Status.CurrentHealthy, b.Status.DesiredHealthy)] = true
+					}
+				}
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+		require.Empty(s.t, broken, "budgets are kept")
+	}
+}

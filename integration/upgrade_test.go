@@ -1,0 +1,49 @@
+package integration
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pawl-dev/pawl/internal/sim/bed"
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+var v135, v136, v137 = upgrade.MustVersion("v1.35.4"), upgrade.MustVersion("v1.36.3"), upgrade.MustVersion("v1.37.2")
+
+func TestTwoHopsKeepBudgets(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, "two-hops", bed.Options{ControlPlanes: 3, Workers: 4, Version: v135, Offered: []upgrade.Version{v136, v137}}, "")
+	stop := s.guardBudgets()
+	s.start("v1.37.2")
+	s.watch(0)
+	stop()
+	s.requireUpgraded("v1.37.2")
+	for hop, v := range []string{"v1.36.3", "v1.37.2"} {
+		require.Equal(t, 1, s.begun("cp1", "kubeadm upgrade apply "+v), "hop %d is applied once", hop+1)
+	}
+	require.Equal(t, 2, s.begun("cp2", "kubeadm upgrade node"))
+	require.Equal(t, 2, s.begun("w1", "kubeadm upgrade node"))
+	out := s.run("cp1", "ls /var/lib/pawl/backups")
+	require.Contains(t, out, "two-hops-v1.35.4-to-v1.36.3-")
+	require.Contains(t, out, "two-hops-v1.36.3-to-v1.37.2-")
+	require.Contains(t, s.run("cp1", "find /var/lib/pawl/backups -name etcd-snapshot.db"), "etcd-snapshot.db")
+}
+
+func TestHundredNodes(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, "hundred", bed.Options{ControlPlanes: 1, Workers: 99, Version: v136, Offered: []upgrade.Version{v137}}, "workers: {maxUnavailable: 10}\n")
+	s.start("v1.37.2")
+	s.watch(0)
+	s.requireUpgraded("v1.37.2")
+	require.Len(t, s.report().Nodes, 100)
+}
+
+func TestRPMHostIsRefusedByPlan(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, "rpm", bed.Options{ControlPlanes: 1, Workers: 1, RPM: 1, Version: v136, Offered: []upgrade.Version{v137}}, "")
+	out, code := s.pawl("plan", "rpm", "--to", "v1.37.2")
+	require.Equal(t, 10, code, out)
+	require.Contains(t, out, "the operating system is rocky, wanted one with apt")
+	require.Zero(t, s.begun("cp1", "kubeadm upgrade"))
+}
