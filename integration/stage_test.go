@@ -259,3 +259,11 @@ func (s *stage) guardBudgets() (stop func()) {
 		require.Empty(s.t, broken, "budgets are kept")
 	}
 }
+
+// requireCordoned requires that a node takes no pods while it waits for a person.
+func (s *stage) requireCordoned(node string) {
+	s.t.Helper()
+	n, err := s.Client().CoreV1().Nodes().Get(s.t.Context(), node, metav1.GetOptions{})
+	require.NoError(s.t, err)
+	require.True(s.t, n.Spec.Unschedulable, "%s stays cordoned", node)
+}
