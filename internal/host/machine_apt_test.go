@@ -153,7 +153,7 @@ func install(t *testing.T, begin begin) {
 			_ = wait(short, l.bed, "/run/pawl-inside")
 			cancel()
 		}()
-		if err := l.host.Install(short, l.base, v, l.pkg); !fault.Is(err, fault.OutcomeUnknown) {
+		if err := l.host.Install(short, l.base, v, l.pkg); !fault.Is(err, fault.OutcomeUnknown, fault.Unreachable) {
 			t.Fatalf("%v", err)
 		}
 		if err := l.host.Install(t.Context(), l.base, v, l.pkg); err != nil {

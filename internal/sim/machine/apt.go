@@ -523,6 +523,17 @@ func (p *process) lock(name string, patience time.Duration) bool {
 	}
 }
 
+// holderName is "process PID (NAME)". A process that is not there is unattended-upgrades, which LockDpkg stands for.
+func (m *Machine) holderName(lock string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	name := "unattended-upgr"
+	if p := m.processes[m.locks[lock]]; p != nil {
+		name = path.Base(p.argv[0])
+	}
+	return fmt.Sprintf("process %d (%s)", m.locks[lock], name)
+}
+
 func (m *Machine) holder(name string) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -537,15 +548,15 @@ func (p *process) lockFrontend(c aptConfig) int {
 	seconds, _ := strconv.Atoi(c.get("DPkg::Lock::Timeout", "0"))
 	if !p.lock(frontendLock, 0) {
 		if seconds > 0 {
-			p.printf("Waiting for cache lock: Could not get lock %s. It is held by process %d (unattended-upgr)...\n", frontendLock, p.m.holder(frontendLock))
+			p.printf("Waiting for cache lock: Could not get lock %s. It is held by %s...\n", frontendLock, p.m.holderName(frontendLock))
 		}
 		if !p.lock(frontendLock, time.Duration(seconds)*time.Second) {
 			if p.ctx.Err() != nil {
 				return 100
 			}
-			return p.fail(100, "E: Could not get lock %s. It is held by process %d (unattended-upgr)\n"+
+			return p.fail(100, "E: Could not get lock %s. It is held by %s\n"+
 				"N: Be aware that removing the lock file is not a solution and may break your system.\n"+
-				"E: Unable to acquire the dpkg frontend lock (%[1]s), is another process using it?", frontendLock, p.m.holder(frontendLock))
+				"E: Unable to acquire the dpkg frontend lock (%[1]s), is another process using it?", frontendLock, p.m.holderName(frontendLock))
 		}
 	}
 	return 0

@@ -142,7 +142,10 @@ func (p *process) open(name string, flag int, mode os.FileMode) (*file, error) {
 	}
 	if flag&(os.O_WRONLY|os.O_RDWR|os.O_CREATE) == 0 {
 		f, err := p.m.root.Open(inside(name))
-		return &file{f, p, name}, err
+		if err != nil {
+			return nil, err
+		}
+		return &file{f, p, name}, nil
 	}
 	var f *os.File
 	err := p.change(func() error {
@@ -167,12 +170,15 @@ func (p *process) open(name string, flag int, mode os.FileMode) (*file, error) {
 	return &file{f, p, name}, nil
 }
 
-// file is an open file of the disk, which can get full.
+// file is an open file of the disk, which can get full. It has no other method to write, so that none goes around it.
 type file struct {
-	*os.File
+	f    *os.File
 	p    *process
 	name string
 }
+
+func (f *file) Read(b []byte) (int, error) { return f.f.Read(b) }
+func (f *file) Close() error               { return f.f.Close() }
 
 func (f *file) Write(b []byte) (n int, err error) {
 	err = f.p.change(func() error {
@@ -181,7 +187,7 @@ func (f *file) Write(b []byte) (n int, err error) {
 				return err
 			}
 		}
-		n, err = f.File.Write(b)
+		n, err = f.f.Write(b)
 		return err
 	})
 	return n, err
