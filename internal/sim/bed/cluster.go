@@ -167,7 +167,10 @@ func (b *Bed) await(ctx context.Context, what string, missing func() (string, er
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: %w; %s%w", what, ctx.Err(), lacks, err)
+			if err != nil {
+				lacks = err.Error()
+			}
+			return fmt.Errorf("wait for %s: %s after %s", what, lacks, patience)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
