@@ -143,7 +143,8 @@ func (a apt) install(ctx context.Context, repository string, v upgrade.Version, 
 	if end, err = a.runJob(ctx, job{unit: unit, argv: append(argv, wanted...)}); err != nil {
 		return err
 	}
-	if err := firstError(a.restoreHolds(ctx), a.aptFault(op, end)); err != nil {
+	restored := a.restoreHolds(ctx) // also when apt has failed
+	if err := firstError(a.aptFault(op, end), restored); err != nil {
 		return err
 	}
 	missing, err := a.notAt(ctx, v, packages)

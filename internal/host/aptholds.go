@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"fmt"
 	"strings"
 )
 
@@ -35,9 +36,13 @@ func (a apt) restoreHolds(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	argv := append([]string{"apt-mark", "hold", "-o", lockTimeout}, strings.Fields(held)...)
-	if _, err := a.must(ctx, op, argv...); err != nil {
+	// apt-mark does not wait for dpkg's lock, whatever DPkg::Lock::Timeout says (seen with apt 2.6.1).
+	r, err := a.root(ctx, append([]string{"apt-mark", "hold"}, strings.Fields(held)...)...)
+	if err != nil {
 		return err
+	}
+	if r.ExitCode != 0 {
+		return a.aptFault(op, ending{failure: fmt.Sprintf("apt-mark exited with %d", r.ExitCode), output: r.Stdout + "\n" + r.Stderr})
 	}
 	_, err = a.must(ctx, op, "rm", "-f", holdsFile)
 	return err
