@@ -3,8 +3,11 @@
 export CGO_ENABLED := 0
 BIN      := $(CURDIR)/bin
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS  := -s -w -X github.com/pawl-dev/pawl/starter/internal/cli.version=$(VERSION)
-GO_BUILD := go build -trimpath -ldflags '$(LDFLAGS)'
+# $(call build,PROGRAM,MODULE,PACKAGE,LDFLAGS)
+build     = @./scripts/build.sh $(BIN)/$(1) $(2) $(3) '$(4)'
+STAMP    := -X github.com/pawl-dev/pawl/starter/internal/cli.version=$(VERSION)
+
+KUBERNETES = $(shell awk '$$1 == "k8s.io/kubernetes" { print $$2 }' sim/controlplane/go.mod)
 
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 WORKFLOWCHECK := go.temporal.io/sdk/contrib/tools/workflowcheck@v0.6.0
@@ -28,30 +31,35 @@ deps: ## Install the Debian packages that lab and tests need (root)
 	if [ -n "$$lack" ]; then ./lab/apt-install.sh $$lack; fi
 
 .PHONY: build
-build: pawl temporal ## All programs, into bin/
+build: pawl temporal sim ## All programs but the lab's, into bin/
 
 .PHONY: pawl
 pawl: ## bin/pawl and bin/pawl-worker
-	$(GO_BUILD) -o $(BIN)/pawl ./starter
-	$(GO_BUILD) -o $(BIN)/pawl-worker ./worker
+	$(call build,pawl,.,./starter,$(STAMP))
+	$(call build,pawl-worker,.,./worker)
 
 .PHONY: temporal
 temporal: ## bin/pawl-temporal, the embedded Temporal server (a module of its own)
-	go build -C temporal -trimpath -ldflags '-s -w' -o $(BIN)/pawl-temporal .
+	$(call build,pawl-temporal,temporal,.)
+
+.PHONY: sim
+sim: ## bin/pawl-sim, simulated clusters, with their control plane (a module of its own)
+	$(call build,pawl-sim,.,./sim)
+	$(call build,pawl-sim-controlplane,sim/controlplane,.,-X k8s.io/component-base/version.gitVersion=$(KUBERNETES))
 
 .PHONY: lab
 lab: ## bin/pawl-lab
-	go build -C lab -trimpath -ldflags '-s -w' -o $(BIN)/pawl-lab ./cmd/pawl-lab
+	$(call build,pawl-lab,lab,./cmd/pawl-lab)
 
 .PHONY: test
-test: build ## All tests that need no root, in minutes
+test: build ## All tests that need no root, in minutes; simulated clusters are upgraded on the way
 	go test ./...
 	go test -C temporal ./...
 	go test -C lab ./...
 
 .PHONY: race
 race: ## The same under the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race ./activities/... ./workflows/... ./worker/... ./starter/... ./internal/...
+	CGO_ENABLED=1 go test -race ./activities/... ./workflows/... ./worker/... ./starter/... ./internal/... ./sim/...
 
 .PHONY: lint
 lint: ## Formatting, vet, layers of imports, determinism of workflows
@@ -59,7 +67,8 @@ lint: ## Formatting, vet, layers of imports, determinism of workflows
 	go vet ./...
 	go vet -C temporal ./...
 	go vet -C lab ./...
-	GOOS=darwin go vet ./starter/...
+	go vet -C sim/controlplane ./...
+	GOOS=darwin go vet ./starter/... ./sim/... ./integration/...
 	go run $(WORKFLOWCHECK) -config .workflowcheck.yaml ./workflows/...
 	go run $(GOLANGCI_LINT) run ./...
 
@@ -76,7 +85,11 @@ lab-status: lab ## What runs in the lab
 	$(BIN)/pawl-lab status
 
 .PHONY: demo
-demo: deps build lab ## A lab cluster, upgraded before your eyes (Linux, root)
+demo: build ## An upgrade over two minors of a simulated cluster, before your eyes; no root (ARGS=--keep to play with it)
+	$(BIN)/pawl-sim demo $(ARGS)
+
+.PHONY: demo-lab
+demo-lab: deps build lab ## The same with real nodes: a lab cluster (Linux, root): CONTROL_PLANES=1 WORKERS=2 FROM=v1.36.3 TO=v1.37.2
 	./lab/demo.sh $(CONTROL_PLANES) $(WORKERS) $(FROM) $(TO)
 
 .PHONY: e2e

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# demo.sh CONTROL_PLANES WORKERS FROM TO : a lab cluster, upgraded before your eyes. `make demo` builds first and calls it.
+# demo.sh CONTROL_PLANES WORKERS FROM TO : a lab cluster, upgraded before your eyes. `make demo-lab` builds first and calls it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 control_planes=$1 workers=$2 from=$3 to=$4
