@@ -65,7 +65,7 @@ func (b *Bed) FailKubelet(name string, failing bool) {
 func (b *Bed) FailHealth(name, check string) {
 	b.on(name, func(n *node) {
 		if n.endpoint != nil {
-			n.endpoint.Fail(check)
+			n.endpoint.Fail("fault", check)
 		}
 	})
 }

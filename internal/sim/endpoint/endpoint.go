@@ -11,10 +11,12 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/version"
@@ -33,9 +35,9 @@ type Endpoint struct {
 	up      bool // its process runs
 	blocked bool // nobody reaches it
 	version upgrade.Version
-	server  *http.Server // nil while it is away
-	shared  *queue       // connections that the balancer hands over
-	failing string       // the health check that fails, or ""
+	server  *http.Server      // nil while it is away
+	shared  *queue            // connections that the balancer hands over
+	failing map[string]string // by cause: the health check that fails
 }
 
 // New takes an address on the loopback interface for an endpoint in front of backend. It is away until Up.
@@ -52,7 +54,7 @@ func New(backend *rest.Config, certificateFile, keyFile string) (*Endpoint, erro
 	if err != nil {
 		return nil, fmt.Errorf("make API endpoint: %w", err)
 	}
-	return &Endpoint{address: address, certificate: certificate, proxy: proxy}, nil
+	return &Endpoint{address: address, failing: map[string]string{}, certificate: certificate, proxy: proxy}, nil
 }
 
 // Address is host:port.
@@ -111,18 +113,22 @@ func (e *Endpoint) listen() error {
 	return nil
 }
 
-// Fail makes one of the health checks behind /readyz fail; "" makes it well again.
-func (e *Endpoint) Fail(check string) {
+// Fail makes one of the health checks behind /readyz fail for a cause; "" takes the cause away.
+func (e *Endpoint) Fail(cause, check string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.failing = check
+	if check == "" {
+		delete(e.failing, cause)
+		return
+	}
+	e.failing[cause] = check
 }
 
 // Ready reports whether it answers and is healthy.
 func (e *Endpoint) Ready() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.server != nil && e.failing == ""
+	return e.server != nil && len(e.failing) == 0
 }
 
 // Version is that of the API server behind it.
@@ -135,14 +141,14 @@ func (e *Endpoint) Version() upgrade.Version {
 // take serves a connection that came in elsewhere. It reports whether there was somebody to serve it.
 func (e *Endpoint) take(conn net.Conn) bool {
 	e.mu.Lock()
-	shared, failing := e.shared, e.failing
+	shared, well := e.shared, len(e.failing) == 0
 	e.mu.Unlock()
-	return shared != nil && failing == "" && shared.push(conn)
+	return shared != nil && well && shared.push(conn)
 }
 
 func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
-	v, failing := e.version, e.failing
+	v, failing := e.version, slices.Sorted(maps.Values(e.failing))
 	e.mu.Unlock()
 	switch {
 	case r.URL.Path == "/version":
@@ -150,9 +156,12 @@ func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(version.Info{
 			Major: "1", Minor: fmt.Sprint(v.Minor()), GitVersion: v.String(), Platform: "linux/amd64",
 		})
-	case failing != "" && (r.URL.Path == "/readyz" || r.URL.Path == "/healthz"):
+	case len(failing) > 0 && (r.URL.Path == "/readyz" || r.URL.Path == "/healthz"):
 		w.WriteHeader(http.StatusInternalServerError)
-		fmt.Fprintf(w, "[-]%s failed: reason withheld\n%s check failed\n", failing, r.URL.Path[1:])
+		for _, check := range failing {
+			fmt.Fprintf(w, "[-]%s failed: reason withheld\n", check)
+		}
+		fmt.Fprintf(w, "%s check failed\n", r.URL.Path[1:])
 	default:
 		e.proxy.ServeHTTP(w, r)
 	}

@@ -122,7 +122,7 @@ func TestBalancerPassesToThoseThatAreReady(t *testing.T) {
 	require.Equal(t, "nobody", asked())
 	require.NoError(t, all[0].Up(upgrade.MustVersion("v1.36.3")))
 	require.NoError(t, all[1].Up(upgrade.MustVersion("v1.37.2")))
-	all[1].Fail("etcd")
+	all[1].Fail("test", "etcd")
 	code, body, err := get(t, client, all[1].Address(), "/readyz")
 	require.NoError(t, err)
 	require.Equal(t, 500, code)
@@ -130,7 +130,9 @@ func TestBalancerPassesToThoseThatAreReady(t *testing.T) {
 	for range 4 {
 		require.Contains(t, asked(), "v1.36.3")
 	}
-	all[1].Fail("")
+	all[1].Fail("another", "")
+	require.False(t, all[1].Ready(), "each cause is ended by itself")
+	all[1].Fail("test", "")
 	all[0].Down()
 	for range 4 {
 		require.Contains(t, asked(), "v1.37.2")

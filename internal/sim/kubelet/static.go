@@ -162,7 +162,7 @@ func (r *run) stopStatic(ctx context.Context, component string, pod *corev1.Pod)
 		r.opts.Endpoint.Down() // it takes no requests any more; its grace is for those that it has
 		stop = serverGrace
 	case etcdComponent:
-		r.opts.Endpoint.Fail("etcd") // it uses the member beside it
+		r.opts.Endpoint.Fail("member", "etcd") // it uses the member beside it
 	}
 	if err := r.m.Sleep(ctx, stop); err != nil {
 		return err
@@ -178,7 +178,7 @@ func (r *run) appear(component string, pod *corev1.Pod) error {
 		v, _ := upgrade.ImageVersion(pod.Spec.Containers[0].Image)
 		return r.opts.Endpoint.Up(v)
 	case etcdComponent:
-		r.opts.Endpoint.Fail("")
+		r.opts.Endpoint.Fail("member", "")
 	}
 	return nil
 }

@@ -104,11 +104,16 @@ func (e *Engine) Fired() []string {
 }
 
 func (e *Engine) happen(ctx context.Context, f Fault, node string) error {
+	w := e.world
+	if f.Do == "block-budget" { // the only one that may not succeed
+		if err := w.BlockBudget(ctx, f.Arg, true); err != nil {
+			return err
+		}
+	}
 	e.mu.Lock()
 	e.fired = append(e.fired, f)
 	e.mu.Unlock()
 	e.say("fault: " + f.Line)
-	w := e.world
 	// for a while, or for good
 	state := func(set func(on bool)) {
 		set(true)
@@ -152,15 +157,13 @@ func (e *Engine) happen(ctx context.Context, f Fault, node string) error {
 			w.Slow(node, factor)
 		})
 	case "block-budget":
-		err := w.BlockBudget(ctx, f.Arg, true)
-		if err == nil && f.For > 0 {
+		if f.For > 0 {
 			time.AfterFunc(f.For, func() {
 				if err := w.BlockBudget(context.Background(), f.Arg, false); err != nil {
 					e.say(fmt.Sprintf("fault %q: %v", f.Line, err))
 				}
 			})
 		}
-		return err
 	}
 	return nil
 }

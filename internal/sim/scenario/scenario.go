@@ -19,13 +19,16 @@ import (
 type Fault struct {
 	Line string // as it was written, for people
 
-	Node string       // "*" is the first node to which it happens
+	Node string       // or Anywhere
 	When machine.When // start: at once
 	What []string     // the command or point that it waits for
 	Do   string       // the name of the fault
 	Arg  string
 	For  time.Duration // wall-clock time; 0: for good, or as long as such a thing takes
 }
+
+// Anywhere stands for the first node to which the moment comes.
+const Anywhere = "*"
 
 // start is when a fault does not wait for anything.
 const start machine.When = "start"
@@ -48,6 +51,15 @@ var faults = map[string]string{
 
 // timed are the faults that are nothing without a time.
 var timed = []string{"hang", "delay-kubelet"}
+
+// sudden are the faults that have no end, or end by themselves.
+var sudden = []string{"cut", "kill"}
+
+// Waits reports whether the fault waits for a moment.
+func (f Fault) Waits() bool { return f.When != start }
+
+// NeedsAPIServer reports whether the fault happens to the API server of a node.
+func (f Fault) NeedsAPIServer() bool { return f.Do == "fail-health" || f.Do == "api-down" }
 
 // Parse reads a scenario. Empty lines and what follows a # are passed over.
 func Parse(text string) ([]Fault, error) {
@@ -108,6 +120,8 @@ func ParseLine(line string) (Fault, error) {
 	switch {
 	case len(words) > 0:
 		return f, fmt.Errorf("%q: %q is too much", line, strings.Join(words, " "))
+	case f.For > 0 && slices.Contains(sudden, f.Do):
+		return f, fmt.Errorf("%q: %s takes no time", line, f.Do)
 	case f.For == 0 && slices.Contains(timed, f.Do):
 		return f, fmt.Errorf("%q: %s wants a time, such as: for 20s", line, f.Do)
 	}
@@ -135,7 +149,7 @@ func names() []string {
 
 // awaits reports whether the fault waits for this moment.
 func (f Fault) awaits(node string, e machine.Event) bool {
-	if f.Node != "*" && f.Node != node || f.When != e.When {
+	if f.Node != Anywhere && f.Node != node || f.When != e.When {
 		return false
 	}
 	words := strings.Fields(withoutSudo(e.What))

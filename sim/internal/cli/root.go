@@ -37,12 +37,12 @@ interface, where anything can be made to fail. For real nodes there is pawl-lab.
 		Example: `  pawl-sim demo                          an upgrade over two minors, before your eyes
   pawl-sim up                            a cluster to play with, until Ctrl-C
   pawl-sim fault 'w2 start reboot'       something goes wrong in it
-  pawl-sim ssh w2 systemctl status kubelet`,
+  pawl-sim ssh w2 kubeadm version -o short`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(demoCommand(), upCommand(), faultCommand(), sshCommand())
+	root.AddCommand(demoCommand(), upCommand(), faultCommand(), commandsCommand(), sshCommand())
 	return root
 }
 

@@ -15,7 +15,7 @@ import (
 func sshCommand() *cobra.Command {
 	var dir string
 	c := &cobra.Command{
-		Use:     "ssh NODE [COMMAND...]",
+		Use:     "ssh NODE COMMAND...",
 		Short:   "Run a command on a machine, with the ssh program",
 		Long:    `Run a command on one of the machines, with the ssh program of this computer. There are no interactive shells.`,
 		Example: "  pawl-sim ssh w1 kubeadm version -o short\n  pawl-sim ssh cp1 sudo ls /etc/kubernetes/manifests",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -58,11 +59,11 @@ func bring(ctx context.Context, o bed.Options, faults []scenario.Fault) (b *bed.
 	if remote.Answers(o.Dir) {
 		return nil, nil, fmt.Errorf("a simulated cluster runs in %s already; end it, or choose another folder with --dir", o.Dir)
 	}
-	if err := os.RemoveAll(o.Dir); err != nil { // what one that was killed has left
+	if err := takeOver(o.Dir); err != nil {
 		return nil, nil, err
 	}
 	if b, err = bed.Start(ctx, o); err != nil {
-		return nil, nil, err
+		return nil, nil, err // the logs in the folder say why
 	}
 	stop, err := remote.Serve(o.Dir, b)
 	if err == nil {
@@ -80,6 +81,27 @@ func bring(ctx context.Context, o bed.Options, faults []scenario.Fault) (b *bed.
 		return nil, nil, err
 	}
 	return b, done, nil
+}
+
+// mark is the file by which a folder is known to be a simulated cluster's, and so may be removed.
+const mark = ".pawl-sim"
+
+// takeOver makes the folder empty: what a cluster that was killed has left goes, what is somebody else's stays.
+func takeOver(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	if _, err := os.Stat(filepath.Join(dir, mark)); err != nil && len(entries) > 0 {
+		return fmt.Errorf("%s is not empty, and what is in it is not a simulated cluster's; name another folder with --dir", dir)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, mark), nil, 0o600)
 }
 
 // hold waits for Ctrl-C, or for a part of the cluster to die.

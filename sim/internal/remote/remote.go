@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"time"
@@ -39,6 +40,16 @@ func Serve(dir string, b *bed.Bed) (stop func(), err error) {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 		}
 	})
+	mux.HandleFunc("GET /commands/{node}", func(w http.ResponseWriter, r *http.Request) {
+		node := r.PathValue("node")
+		if b.Machine(node) == nil {
+			http.Error(w, fmt.Sprintf("there is no node %q", node), http.StatusBadRequest)
+			return
+		}
+		for _, line := range b.Commands(node) {
+			fmt.Fprintln(w, line)
+		}
+	})
 	server := &http.Server{Handler: mux}
 	go func() { _ = server.Serve(l) }()
 	return func() { _ = server.Close() }, nil
@@ -56,21 +67,31 @@ func Answers(dir string) bool {
 
 // Fault adds a fault to the cluster that runs in dir.
 func Fault(ctx context.Context, dir, line string) error {
+	_, err := ask(ctx, dir, http.MethodPost, "/faults", line)
+	return err
+}
+
+// Commands are the command lines that have begun on a node, one a line.
+func Commands(ctx context.Context, dir, node string) (string, error) {
+	return ask(ctx, dir, http.MethodGet, "/commands/"+url.PathEscape(node), "")
+}
+
+func ask(ctx context.Context, dir, method, path, body string) (string, error) {
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket(dir))
 	}}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://sim/faults", strings.NewReader(line))
+	request, err := http.NewRequestWithContext(ctx, method, "http://sim"+path, strings.NewReader(body))
 	if err != nil {
-		return err
+		return "", err
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("no simulated cluster runs in %s; start one with \"pawl-sim up\", or name its folder with --dir", dir)
+		return "", fmt.Errorf("no simulated cluster runs in %s; start one with \"pawl-sim up\", or name its folder with --dir", dir)
 	}
 	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(response.Body)
-		return errors.New(strings.TrimSpace(string(text)))
+	text, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = errors.New(strings.TrimSpace(string(text)))
 	}
-	return nil
+	return string(text), err
 }
