@@ -217,6 +217,7 @@ func (b *Bed) startMachines(ctx context.Context) error {
 
 // Stop ends everything. The folder stays.
 func (b *Bed) Stop() {
+	b.engine.Stop()
 	b.stop()
 	for _, n := range b.nodes {
 		if n == nil {
