@@ -12,14 +12,20 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pawl-dev/pawl/internal/sim/bed"
+	"github.com/pawl-dev/pawl/internal/sim/machine"
 	"github.com/pawl-dev/pawl/internal/sim/scenario"
 )
+
+// Cluster is the one that runs.
+type Cluster interface {
+	Fault(ctx context.Context, faults ...scenario.Fault) error
+	Machine(node string) *machine.Machine // nil when there is no such node
+}
 
 func socket(dir string) string { return filepath.Join(dir, "control.sock") }
 
 // Serve listens in dir until stop is called.
-func Serve(dir string, b *bed.Bed) (stop func(), err error) {
+func Serve(dir string, c Cluster) (stop func(), err error) {
 	l, err := net.Listen("unix", socket(dir))
 	if err != nil {
 		return nil, fmt.Errorf("listen for other commands: %w", err)
@@ -31,9 +37,12 @@ func Serve(dir string, b *bed.Bed) (stop func(), err error) {
 		if err == nil {
 			f, err = scenario.ParseLine(string(line))
 		}
+		if err == nil && f.Node != "*" && c.Machine(f.Node) == nil {
+			err = fmt.Errorf("%q: the cluster has no node %q", f.Line, f.Node)
+		}
 		if err == nil {
 			// What it starts may outlive the request.
-			err = b.Fault(context.WithoutCancel(r.Context()), f)
+			err = c.Fault(context.WithoutCancel(r.Context()), f)
 		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
