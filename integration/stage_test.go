@@ -225,8 +225,11 @@ func (s *stage) run(node, line string) string {
 
 // begun counts the commands that have begun on a machine with this beginning.
 func (s *stage) begun(node, beginning string) int {
+	s.t.Helper()
+	lines, err := s.Commands(node)
+	require.NoError(s.t, err)
 	n := 0
-	for _, line := range s.Commands(node) {
+	for _, line := range lines {
 		if strings.HasPrefix(line, beginning) {
 			n++
 		}

@@ -217,6 +217,7 @@ func (b *Bed) startMachines(ctx context.Context) error {
 
 // Stop ends everything. The folder stays.
 func (b *Bed) Stop() {
+	b.engine.Stop()
 	b.stop()
 	for _, n := range b.nodes {
 		if n == nil {
@@ -263,7 +264,7 @@ func (b *Bed) Fault(ctx context.Context, faults ...scenario.Fault) error {
 	return b.engine.Add(ctx, faults...)
 }
 
-// Fired and Waiting are the faults that have and have not happened.
+// Fired are the faults that have happened.
 func (b *Bed) Fired() []string { return b.engine.Fired() }
 
 // Waiting are the faults that have not happened.
@@ -288,10 +289,13 @@ func (b *Bed) hook(ctx context.Context, e machine.Event) {
 }
 
 // Commands are the command lines that have begun on a machine: over SSH, and by systemd.
-func (b *Bed) Commands(node string) []string {
+func (b *Bed) Commands(node string) ([]string, error) {
+	if b.node(node) == nil {
+		return nil, fmt.Errorf("there is no node %q", node)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return slices.Clone(b.commands[node])
+	return slices.Clone(b.commands[node]), nil
 }
 
 // Died says which process of the control plane has died, or nil.

@@ -86,6 +86,7 @@ type Machine struct {
 	disk sync.RWMutex // held for reading by whoever changes the disk, for writing while the power goes
 
 	mu        sync.Mutex
+	closed    bool
 	power     context.Context // nil while switched off
 	cut       context.CancelFunc
 	bootTime  time.Time
@@ -150,6 +151,9 @@ func New(o Options) (*Machine, error) {
 
 // Close switches the machine off for good and lets go of its disk.
 func (m *Machine) Close() error {
+	m.mu.Lock()
+	m.closed = true // a reboot may be under way
+	m.mu.Unlock()
 	m.Stop()
 	return m.root.Close()
 }
@@ -166,7 +170,7 @@ func (m *Machine) FS() *os.Root { return m.root }
 // Start switches the machine on. Nothing of an earlier boot is left but the disk.
 func (m *Machine) Start() {
 	m.mu.Lock()
-	if m.power != nil {
+	if m.power != nil || m.closed {
 		m.mu.Unlock()
 		return
 	}

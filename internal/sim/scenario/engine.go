@@ -34,6 +34,7 @@ type Engine struct {
 	mu      sync.Mutex
 	waiting []Fault
 	fired   []Fault
+	over    bool
 }
 
 // NewEngine makes an engine; say is told of every fault.
@@ -53,6 +54,28 @@ func (e *Engine) Add(ctx context.Context, faults ...Fault) error {
 		}
 	}
 	return nil
+}
+
+// Stop ends the scenario: what is under way is not undone any more, for there is nothing left to undo it in.
+func (e *Engine) Stop() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.over, e.waiting = true, nil
+}
+
+// later undoes a fault that lasts for a while.
+func (e *Engine) later(f Fault, undo func()) {
+	if f.For == 0 {
+		return // for good
+	}
+	time.AfterFunc(f.For, func() {
+		e.mu.Lock()
+		over := e.over
+		e.mu.Unlock()
+		if !over {
+			undo()
+		}
+	})
 }
 
 // Hook is the machines' hook.
@@ -114,12 +137,9 @@ func (e *Engine) happen(ctx context.Context, f Fault, node string) error {
 	e.fired = append(e.fired, f)
 	e.mu.Unlock()
 	e.say("fault: " + f.Line)
-	// for a while, or for good
 	state := func(set func(on bool)) {
 		set(true)
-		if f.For > 0 {
-			time.AfterFunc(f.For, func() { set(false) })
-		}
+		e.later(f, func() { set(false) })
 	}
 	switch f.Do {
 	case "cut":
@@ -149,21 +169,19 @@ func (e *Engine) happen(ctx context.Context, f Fault, node string) error {
 	case "delay-kubelet":
 		w.DelayKubelet(node, f.For)
 	case "slow":
-		factor, _ := strconv.ParseFloat(f.Arg, 64) // checked when it was read
 		state(func(on bool) {
-			if !on {
-				factor = 1
+			factor := 1.0
+			if on {
+				factor, _ = strconv.ParseFloat(f.Arg, 64) // checked when it was read
 			}
 			w.Slow(node, factor)
 		})
 	case "block-budget":
-		if f.For > 0 {
-			time.AfterFunc(f.For, func() {
-				if err := w.BlockBudget(context.Background(), f.Arg, false); err != nil {
-					e.say(fmt.Sprintf("fault %q: %v", f.Line, err))
-				}
-			})
-		}
+		e.later(f, func() {
+			if err := w.BlockBudget(context.Background(), f.Arg, false); err != nil {
+				e.say(fmt.Sprintf("fault %q: %v", f.Line, err))
+			}
+		})
 	}
 	return nil
 }

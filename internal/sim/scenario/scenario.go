@@ -5,12 +5,12 @@ package scenario
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-
-	"mvdan.cc/sh/v3/shell"
+	"unicode"
 
 	"github.com/pawl-dev/pawl/internal/sim/machine"
 )
@@ -19,7 +19,7 @@ import (
 type Fault struct {
 	Line string // as it was written, for people
 
-	Node string       // or Anywhere
+	Node string       // "*" is the first node to which it happens
 	When machine.When // start: at once
 	What []string     // the command or point that it waits for
 	Do   string       // the name of the fault
@@ -27,13 +27,10 @@ type Fault struct {
 	For  time.Duration // wall-clock time; 0: for good, or as long as such a thing takes
 }
 
-// Anywhere stands for the first node to which the moment comes.
-const Anywhere = "*"
-
 // start is when a fault does not wait for anything.
 const start machine.When = "start"
 
-// faults are the known ones: whether they take an argument, and what it is.
+// faults are the known ones, each with the argument that it wants, or "".
 var faults = map[string]string{
 	"cut":           "",               // every SSH connection to the host is cut; what was begun goes on
 	"hang":          "",               // the SSH server answers nothing, and goes on afterwards
@@ -49,11 +46,14 @@ var faults = map[string]string{
 	"block-budget":  "NAMESPACE/NAME", // the budget allows no eviction
 }
 
-// timed are the faults that are nothing without a time.
-var timed = []string{"hang", "delay-kubelet"}
+// timed are the faults that are nothing without a time, momentary those that have none.
+var (
+	timed     = []string{"hang", "delay-kubelet"}
+	momentary = []string{"cut", "kill"}
+)
 
-// sudden are the faults that have no end, or end by themselves.
-var sudden = []string{"cut", "kill"}
+// Anywhere stands for the first node to which the moment comes.
+const Anywhere = "*"
 
 // Waits reports whether the fault waits for a moment.
 func (f Fault) Waits() bool { return f.When != start }
@@ -61,14 +61,16 @@ func (f Fault) Waits() bool { return f.When != start }
 // NeedsAPIServer reports whether the fault happens to the API server of a node.
 func (f Fault) NeedsAPIServer() bool { return f.Do == "fail-health" || f.Do == "api-down" }
 
-// Parse reads a scenario. Empty lines and what follows a # are passed over.
+// NeedsNode reports whether it matters which node the fault is for.
+func (f Fault) NeedsNode() bool { return f.Do != "block-budget" }
+
+// Parse reads a scenario. Empty lines and what follows a # that begins a word are passed over.
 func Parse(text string) ([]Fault, error) {
 	var all []Fault
 	number := 0
 	for line := range strings.Lines(text) {
 		number++
-		line, _, _ = strings.Cut(line, "#")
-		if line = strings.TrimSpace(line); line == "" {
+		if line = withoutComment(line); line == "" {
 			continue
 		}
 		f, err := ParseLine(line)
@@ -86,9 +88,13 @@ func Parse(text string) ([]Fault, error) {
 //	NODE before|during|after "COMMAND" FAULT [ARGUMENT] [for DURATION]
 //	NODE at "POINT" FAULT [ARGUMENT] [for DURATION]
 func ParseLine(line string) (Fault, error) {
+	several := strings.Contains(strings.TrimSpace(line), "\n")
+	if !several {
+		line = withoutComment(line)
+	}
 	f := Fault{Line: line}
-	words, err := shell.Fields(line, func(string) string { return "" })
-	if err != nil || len(words) < 3 {
+	words, _, ok := split(line)
+	if !ok || several || len(words) < 3 || words[0] == "" {
 		return f, fmt.Errorf(`%q: wanted NODE WHEN FAULT, such as: w1 before "apt-get install" cut`, line)
 	}
 	f.Node, f.When = words[0], machine.When(words[1])
@@ -96,46 +102,108 @@ func ParseLine(line string) (Fault, error) {
 	switch f.When {
 	case start:
 	case machine.Before, machine.During, machine.After, machine.At:
-		f.What = strings.Fields(words[0])
+		if f.What = strings.Fields(words[0]); len(f.What) == 0 {
+			return f, fmt.Errorf("%q: %s what? Wanted a command or a point in quotes", line, f.When)
+		}
 		words = words[1:]
 	default:
 		return f, fmt.Errorf("%q: when is %q, wanted start, before, during, after or at", line, f.When)
 	}
-	if len(words) == 0 || !known(words[0]) {
-		return f, fmt.Errorf("%q: no such fault; known are %s", line, strings.Join(names(), ", "))
+	if len(words) == 0 {
+		return f, fmt.Errorf("%q: no fault; known are %s", line, strings.Join(names(), ", "))
 	}
 	f.Do, words = words[0], words[1:]
-	if argument := faults[f.Do]; argument != "" {
-		if len(words) == 0 {
+	argument, known := faults[f.Do]
+	if !known {
+		return f, fmt.Errorf("%q: no such fault as %q; known are %s", line, f.Do, strings.Join(names(), ", "))
+	}
+	if argument != "" {
+		if len(words) == 0 || words[0] == "" || words[0] == "for" {
 			return f, fmt.Errorf("%q: %s wants %s", line, f.Do, argument)
 		}
 		f.Arg, words = words[0], words[1:]
 	}
+	var err error
 	if len(words) == 2 && words[0] == "for" {
 		if f.For, err = time.ParseDuration(words[1]); err != nil || f.For <= 0 {
 			return f, fmt.Errorf("%q: %q is not a duration like 20s", line, words[1])
 		}
 		words = nil
 	}
-	switch {
-	case len(words) > 0:
+	if len(words) > 0 {
 		return f, fmt.Errorf("%q: %q is too much", line, strings.Join(words, " "))
-	case f.For > 0 && slices.Contains(sudden, f.Do):
-		return f, fmt.Errorf("%q: %s takes no time", line, f.Do)
-	case f.For == 0 && slices.Contains(timed, f.Do):
-		return f, fmt.Errorf("%q: %s wants a time, such as: for 20s", line, f.Do)
 	}
-	if f.Do == "slow" {
-		if factor, err := strconv.ParseFloat(f.Arg, 64); err != nil || factor <= 0 {
-			return f, fmt.Errorf("%q: %q is not a factor like 5", line, f.Arg)
-		}
+	if err := f.check(); err != nil {
+		return f, fmt.Errorf("%q: %w", line, err)
 	}
 	return f, nil
 }
 
-func known(fault string) bool {
-	_, ok := faults[fault]
-	return ok
+// check looks at whether the parts of a fault fit each other.
+func (f Fault) check() error {
+	switch {
+	case f.For == 0 && slices.Contains(timed, f.Do):
+		return fmt.Errorf("%s wants a time, such as: for 20s", f.Do)
+	case f.For > 0 && slices.Contains(momentary, f.Do):
+		return fmt.Errorf("%s takes no time", f.Do)
+	case f.Do == "slow" && !isFactor(f.Arg):
+		return fmt.Errorf("%q is not a factor like 5", f.Arg)
+	case f.Do == "block-budget" && !isBudget(f.Arg):
+		return fmt.Errorf("%q is not NAMESPACE/NAME", f.Arg)
+	case f.When == start && f.Node == Anywhere && f.NeedsNode():
+		return fmt.Errorf("at the start, %s wants a node", f.Do)
+	}
+	return nil
+}
+
+func isFactor(text string) bool {
+	factor, err := strconv.ParseFloat(text, 64)
+	return err == nil && factor > 0 && !math.IsInf(factor, 0) // NaN is not above 0
+}
+
+func isBudget(text string) bool {
+	namespace, name, _ := strings.Cut(text, "/")
+	return namespace != "" && name != "" && !strings.Contains(name, "/")
+}
+
+// withoutComment is the line without what follows a # that begins a word, and without blanks around it.
+func withoutComment(line string) string {
+	_, end, _ := split(line)
+	return strings.TrimSpace(line[:end])
+}
+
+// split cuts a line into words. Single or double quotes keep blanks together; nothing else has a meaning, since what is
+// in them is to be compared with a command and not to be run. end is where a comment begins; ok is whether every quote
+// has its end.
+func split(line string) (words []string, end int, ok bool) {
+	var word strings.Builder
+	var quote rune
+	inside := false
+	for i, c := range line {
+		switch {
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote != 0:
+			word.WriteRune(c)
+		case c == '"' || c == '\'':
+			quote, inside = c, true
+		case unicode.IsSpace(c):
+			if inside {
+				words = append(words, word.String())
+				word.Reset()
+			}
+			inside = false
+		case c == '#' && !inside:
+			return words, i, true
+		default:
+			word.WriteRune(c)
+			inside = true
+		}
+	}
+	if inside {
+		words = append(words, word.String())
+	}
+	return words, len(line), quote == 0
 }
 
 func names() []string {

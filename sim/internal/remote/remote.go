@@ -13,14 +13,19 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pawl-dev/pawl/internal/sim/bed"
 	"github.com/pawl-dev/pawl/internal/sim/scenario"
 )
+
+// Cluster is the one that runs.
+type Cluster interface {
+	Fault(ctx context.Context, faults ...scenario.Fault) error
+	Commands(node string) ([]string, error) // that have begun on a node's machine
+}
 
 func socket(dir string) string { return filepath.Join(dir, "control.sock") }
 
 // Serve listens in dir until stop is called.
-func Serve(dir string, b *bed.Bed) (stop func(), err error) {
+func Serve(dir string, c Cluster) (stop func(), err error) {
 	l, err := net.Listen("unix", socket(dir))
 	if err != nil {
 		return nil, fmt.Errorf("listen for other commands: %w", err)
@@ -34,19 +39,19 @@ func Serve(dir string, b *bed.Bed) (stop func(), err error) {
 		}
 		if err == nil {
 			// What it starts may outlive the request.
-			err = b.Fault(context.WithoutCancel(r.Context()), f)
+			err = c.Fault(context.WithoutCancel(r.Context()), f)
 		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 		}
 	})
 	mux.HandleFunc("GET /commands/{node}", func(w http.ResponseWriter, r *http.Request) {
-		node := r.PathValue("node")
-		if b.Machine(node) == nil {
-			http.Error(w, fmt.Sprintf("there is no node %q", node), http.StatusBadRequest)
+		lines, err := c.Commands(r.PathValue("node"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		for _, line := range b.Commands(node) {
+		for _, line := range lines {
 			fmt.Fprintln(w, line)
 		}
 	})
