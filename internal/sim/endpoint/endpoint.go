@@ -35,7 +35,8 @@ type Endpoint struct {
 	version upgrade.Version
 	server  *http.Server // nil while it is away
 	shared  *queue       // connections that the balancer hands over
-	failing string       // the health check that fails, or ""
+	failing string       // the health check that fails on purpose, or ""
+	noEtcd  bool         // the etcd member beside it is away
 }
 
 // New takes an address on the loopback interface for an endpoint in front of backend. It is away until Up.
@@ -111,18 +112,33 @@ func (e *Endpoint) listen() error {
 	return nil
 }
 
-// Fail makes one of the health checks behind /readyz fail; "" makes it well again.
+// Fail makes one of the health checks behind /readyz fail on purpose; "" ends that.
 func (e *Endpoint) Fail(check string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.failing = check
 }
 
+// LoseEtcd takes the etcd member beside it away, or brings it back.
+func (e *Endpoint) LoseEtcd(lost bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.noEtcd = lost
+}
+
+// failingCheck is the health check that fails, or "". e.mu is held.
+func (e *Endpoint) failingCheck() string {
+	if e.failing == "" && e.noEtcd {
+		return "etcd"
+	}
+	return e.failing
+}
+
 // Ready reports whether it answers and is healthy.
 func (e *Endpoint) Ready() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.server != nil && e.failing == ""
+	return e.server != nil && e.failingCheck() == ""
 }
 
 // Version is that of the API server behind it.
@@ -135,14 +151,14 @@ func (e *Endpoint) Version() upgrade.Version {
 // take serves a connection that came in elsewhere. It reports whether there was somebody to serve it.
 func (e *Endpoint) take(conn net.Conn) bool {
 	e.mu.Lock()
-	shared, failing := e.shared, e.failing
+	shared, failing := e.shared, e.failingCheck()
 	e.mu.Unlock()
 	return shared != nil && failing == "" && shared.push(conn)
 }
 
 func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
-	v, failing := e.version, e.failing
+	v, failing := e.version, e.failingCheck()
 	e.mu.Unlock()
 	switch {
 	case r.URL.Path == "/version":
