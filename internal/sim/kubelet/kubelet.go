@@ -69,7 +69,6 @@ type Kubelet struct {
 	boot    string                // the machine's boot that the containers belong to
 	started map[types.UID]bool    // pods whose containers run
 	static  map[string]*staticPod // by component
-	version upgrade.Version       // of the kubelet that runs or ran last
 }
 
 // New makes the kubelet of a node. Its Run is what the machine calls.
@@ -89,7 +88,7 @@ func (k *Kubelet) API() string { return k.api }
 
 // Run is the kubelet's process of version v on m: it returns when ctx ends.
 func (k *Kubelet) Run(ctx context.Context, m *machine.Machine, v upgrade.Version) error {
-	k.begin(m, v)
+	k.begin(m)
 	if err := m.Sleep(ctx, startUp); err != nil {
 		return nil // ended before it was up
 	}
@@ -108,20 +107,26 @@ func (k *Kubelet) Run(ctx context.Context, m *machine.Machine, v upgrade.Version
 }
 
 // begin forgets the containers of an earlier boot.
-func (k *Kubelet) begin(m *machine.Machine, v upgrade.Version) {
+func (k *Kubelet) begin(m *machine.Machine) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if boot := m.BootID(); boot != k.boot {
 		k.boot = boot
-		k.started, k.static = map[types.UID]bool{}, map[string]*staticPod{}
+		k.forget()
 	}
-	k.version = v
 }
 
-// Off is told when the machine loses its power: its API server is gone with it.
+// forget forgets all containers. k.mu is held.
+func (k *Kubelet) forget() { k.started, k.static = map[types.UID]bool{}, map[string]*staticPod{} }
+
+// Off is told when the machine has lost its power: all containers, its API server among them, are gone with it.
 func (k *Kubelet) Off() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.forget()
 	if k.opts.Endpoint != nil {
 		k.opts.Endpoint.Down()
+		k.opts.Endpoint.Fail("member", "etcd")
 	}
 }
 

@@ -33,8 +33,9 @@ const (
 
 // staticPod is one that the container runtime runs, or just now starts or stops.
 type staticPod struct {
-	pod   *corev1.Pod // as its manifest has it, with the kubelet's annotations
-	ready bool
+	pod      *corev1.Pod // as its manifest has it, with the kubelet's annotations
+	ready    bool
+	reported bool // its mirror says that it is ready
 }
 
 // manifests keeps the static pods as the manifests say, until ctx ends. Components are worked on side by side, each by
@@ -105,7 +106,7 @@ func (r *run) keepStatic(ctx context.Context, component string, wanted *corev1.P
 	switch {
 	case wanted == nil && have == nil:
 		return
-	case wanted != nil && have != nil && have.pod.UID == wanted.UID && have.ready:
+	case wanted != nil && have != nil && have.pod.UID == wanted.UID && have.reported:
 		return
 	}
 	key := types.UID("static " + component)
@@ -136,22 +137,31 @@ func (r *run) replaceStatic(ctx context.Context, component string, wanted *corev
 	if wanted == nil {
 		return nil
 	}
-	r.setStatic(component, &staticPod{pod: wanted})
-	if err := r.createMirror(ctx, wanted); err != nil {
+	have := r.staticPod(component)
+	running := have != nil && have.ready
+	if !running {
+		r.setStatic(component, &staticPod{pod: wanted})
+	}
+	if err := r.createMirror(ctx, wanted, running); err != nil {
 		return err
 	}
-	if err := r.m.Sleep(ctx, staticStart); err != nil {
-		return err
+	if !running {
+		if err := r.m.Sleep(ctx, staticStart); err != nil {
+			return err
+		}
+		if err := r.appear(ctx, component, wanted); err != nil {
+			return err
+		}
 	}
-	if err := r.appear(component, wanted); err != nil {
-		return err
-	}
-	r.setStatic(component, &staticPod{pod: wanted, ready: true})
 	mirror, err := r.opts.Client.CoreV1().Pods(wanted.Namespace).Get(ctx, wanted.Name, metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
-	return r.setStatus(ctx, mirror, r.runningStatus(mirror, r.opts.Address, time.Now()))
+	if err := r.setStatus(ctx, mirror, r.runningStatus(mirror, r.opts.Address, time.Now())); err != nil {
+		return err
+	}
+	r.setReported(component, wanted.UID)
+	return nil
 }
 
 func (r *run) stopStatic(ctx context.Context, component string, pod *corev1.Pod) error {
@@ -171,19 +181,30 @@ func (r *run) stopStatic(ctx context.Context, component string, pod *corev1.Pod)
 	return r.deleteMirror(ctx, pod)
 }
 
-// appear makes the component's service available.
-func (r *run) appear(component string, pod *corev1.Pod) error {
+// appear makes the component's service available, unless the power has gone meanwhile: Off waits for the same lock and
+// comes after the end of ctx.
+func (r *run) appear(ctx context.Context, component string, pod *corev1.Pod) error {
+	r.Kubelet.mu.Lock()
+	defer r.Kubelet.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	switch component {
 	case upgrade.APIServer:
 		v, _ := upgrade.ImageVersion(pod.Spec.Containers[0].Image)
-		return r.opts.Endpoint.Up(v)
+		if err := r.opts.Endpoint.Up(v); err != nil {
+			return err
+		}
 	case etcdComponent:
 		r.opts.Endpoint.Fail("member", "")
 	}
+	r.static[component] = &staticPod{pod: pod, ready: true}
 	return nil
 }
 
-func (r *run) createMirror(ctx context.Context, pod *corev1.Pod) error {
+// createMirror makes the mirror of a static pod. One that is left of an earlier run of the same pod is kept, and says
+// that it is not ready if the pod does not run any more.
+func (r *run) createMirror(ctx context.Context, pod *corev1.Pod, running bool) error {
 	pods := r.opts.Client.CoreV1().Pods(pod.Namespace)
 	mirror := pod.DeepCopy()
 	mirror.UID = ""
@@ -197,6 +218,9 @@ func (r *run) createMirror(ctx context.Context, pod *corev1.Pod) error {
 		return err
 	}
 	if old.Annotations[configMirror] == mirror.Annotations[configMirror] {
+		if ready(old) && !running {
+			return r.setStatus(ctx, old, corev1.PodStatus{Conditions: notReady()})
+		}
 		return nil
 	}
 	if err := r.deleteMirror(ctx, pod); err != nil {
@@ -229,4 +253,12 @@ func (k *Kubelet) setStatic(component string, s *staticPod) {
 		return
 	}
 	k.static[component] = s
+}
+
+func (k *Kubelet) setReported(component string, uid types.UID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if s := k.static[component]; s != nil && s.pod.UID == uid {
+		s.reported = true
+	}
 }
