@@ -14,7 +14,10 @@ import (
 // here none may be skipped.
 func (l *lab) testAdapters() {
 	l.t.Helper()
-	for _, c := range []struct{ pkg, tests, ran string }{{"kube", "RealCluster", "RealCluster"}, {"host", "^TestMachine/^lab$", "^ *--- PASS: TestMachine[^/]*/lab "}} {
+	for _, c := range []struct{ pkg, tests, ran string }{
+		{"kube", "^TestCluster$/^lab$", "^ *--- PASS: TestCluster/lab "},
+		{"host", "^TestMachine/^lab$", "^ *--- PASS: TestMachine[^/]*/lab "},
+	} {
 		binary := filepath.Join(l.t.TempDir(), c.pkg+".test")
 		out, err := exec.Command("go", "test", "-c", "-o", binary, "../internal/"+c.pkg).CombinedOutput()
 		require.NoError(l.t, err, string(out))

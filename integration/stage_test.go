@@ -21,6 +21,7 @@ import (
 	"github.com/pawl-dev/pawl/internal/sim/bed"
 	"github.com/pawl-dev/pawl/internal/sim/controlplane"
 	"github.com/pawl-dev/pawl/internal/sim/scenario"
+	"github.com/pawl-dev/pawl/internal/sim/simtest"
 	"github.com/pawl-dev/pawl/internal/supervise"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
@@ -54,17 +55,8 @@ type stage struct {
 // newStage makes a cluster. It knows the definition's lines of settings, and what shape is wanted.
 func newStage(t *testing.T, name string, o bed.Options, settings string) *stage {
 	t.Helper()
-	bin, err := filepath.Abs("../bin")
-	require.NoError(t, err)
-	for _, program := range []string{controlplane.Program, "pawl", "pawl-worker", "pawl-temporal"} {
-		if _, err := os.Stat(filepath.Join(bin, program)); err != nil {
-			if os.Getenv("PAWL_TEST_REQUIRE_ALL") != "" {
-				t.Fatalf("%v; run make build", err)
-			}
-			t.Skipf("SKIPPED, NO UPGRADE OF A SIMULATED CLUSTER: %v; run make build", err)
-		}
-	}
-	one.Do(func() { startDev(bin) })
+	simtest.Programs(t, controlplane.Program, "pawl", "pawl-worker", "pawl-temporal")
+	one.Do(startDev)
 	require.NoError(t, one.err)
 	o.Name, o.Dir, o.Clusters, o.Definition, o.Pace = name, t.TempDir(), filepath.Join(one.dir, "clusters"), settings, pace
 	o.Say = func(line string) { t.Logf("%s %s", name, line) }
@@ -75,8 +67,7 @@ func newStage(t *testing.T, name string, o bed.Options, settings string) *stage 
 }
 
 // startDev starts `pawl dev` on ports of its own.
-func startDev(bin string) {
-	_ = os.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+func startDev() {
 	if one.dir, one.err = os.MkdirTemp("", "pawl-integration-"); one.err != nil {
 		return
 	}

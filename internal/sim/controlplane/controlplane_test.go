@@ -1,7 +1,6 @@
 package controlplane
 
 import (
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -9,24 +8,12 @@ import (
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/pawl-dev/pawl/internal/sim/simtest"
 )
 
-// inBin puts the programs that `make build` makes into PATH.
-func inBin(t *testing.T) {
-	t.Helper()
-	bin, err := filepath.Abs("../../../bin")
-	require.NoError(t, err)
-	if _, err := os.Stat(filepath.Join(bin, Program)); err != nil {
-		if os.Getenv("PAWL_TEST_REQUIRE_ALL") != "" {
-			t.Fatalf("%v; run make build", err)
-		}
-		t.Skipf("SKIPPED, NO SIMULATED CLUSTER: %v; run make build", err)
-	}
-	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
-}
-
 func TestControlPlane(t *testing.T) {
-	inBin(t)
+	simtest.Programs(t, Program)
 	began := time.Now()
 	c, err := Start(t.Context(), t.TempDir(), filepath.Join(t.TempDir(), "nobody"))
 	require.NoError(t, err)

@@ -3,23 +3,44 @@ package kube
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/pawl-dev/pawl/internal/sim/bed"
+	"github.com/pawl-dev/pawl/internal/sim/controlplane"
+	"github.com/pawl-dev/pawl/internal/sim/simtest"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
-// TestRealCluster looks at a real cluster. It changes nothing but a cordon, which it takes back.
-func TestRealCluster(t *testing.T) {
-	kubeconfig := os.Getenv("PAWL_TEST_KUBECONFIG")
-	if kubeconfig == "" {
-		t.Skip("SKIPPED: no real cluster; PAWL_TEST_KUBECONFIG must name a kubeconfig")
-	}
+// TestCluster runs the same checks on a simulated cluster, whose API is the real one, and, where there is a lab, on a
+// cluster of real nodes. They change nothing but a cordon, which they take back. Where the two differ, the lab is right.
+func TestCluster(t *testing.T) {
+	t.Run("simulated", func(t *testing.T) {
+		simtest.Programs(t, controlplane.Program)
+		b, err := bed.Start(t.Context(), bed.Options{
+			Name: "sim", Dir: t.TempDir(), ControlPlanes: 2, Workers: 1, Version: upgrade.MustVersion("v1.36.3"), Pace: 0.01,
+		})
+		require.NoError(t, err)
+		t.Cleanup(b.Stop)
+		// This is how pawl comes: as a user who may do what docs/reference.md says, and no more.
+		checkCluster(t, filepath.Join(b.Clusters(), "sim.conf"))
+	})
+	t.Run("lab", func(t *testing.T) {
+		kubeconfig := os.Getenv("PAWL_TEST_KUBECONFIG")
+		if kubeconfig == "" {
+			t.Skip("SKIPPED, NOT TESTED ON A REAL CLUSTER: PAWL_TEST_KUBECONFIG must name a kubeconfig")
+		}
+		checkCluster(t, kubeconfig)
+	})
+}
+
+func checkCluster(t *testing.T, kubeconfig string) {
 	ctx := t.Context()
-	c, err := Open("lab", kubeconfig)
+	c, err := Open("test", kubeconfig)
 	require.NoError(t, err)
 	seen, err := c.Observe(ctx)
 	require.NoError(t, err)
