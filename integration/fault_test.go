@@ -17,10 +17,10 @@ func TestBadDay(t *testing.T) {
 	text, err := os.ReadFile("../docs/scenarios/bad-day.txt")
 	require.NoError(t, err)
 	s.scenario(string(text))
-	s.start("v1.37.2")
+	s.start()
 	s.watch(0)
 	require.Empty(t, s.Waiting(), "every fault has happened")
-	s.requireUpgraded("v1.37.2")
+	s.requireUpgraded()
 
 	// What must not be done twice was not, where it went on by itself.
 	require.Equal(t, 1, s.begun("cp2", "kubeadm upgrade node"), "it was found running, and awaited")
@@ -52,7 +52,7 @@ w1 before "apt-get install --no-remove kubeadm"  block-budget shop/web
 w2 before "apt-get install --no-remove kubelet"  kill
 w3 after "systemctl restart kubelet"             fail-kubelet
 `)
-	s.start("v1.37.2")
+	s.start()
 
 	s.held("Back up cp1", "No space left on device")
 	s.Machine("cp1").FillDisk(false)
@@ -79,7 +79,7 @@ w3 after "systemctl restart kubelet"             fail-kubelet
 
 	s.watch(0)
 	require.Empty(t, s.Waiting(), "every fault has happened")
-	s.requireUpgraded("v1.37.2")
+	s.requireUpgraded()
 	require.Len(t, s.report().Actions, 5, "the report tells who let it go on")
 }
 
@@ -88,10 +88,10 @@ func TestHostThatIsGoneIsRefusedByPlan(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "gone", bed.Options{ControlPlanes: 1, Workers: 2, Version: v136, Offered: []upgrade.Version{v137}}, "")
 	s.scenario("w2 start kill")
-	out, code := s.pawl("plan", "gone", "--to", "v1.37.2")
+	out, code := s.pawl("plan", "gone", "--to", to)
 	require.Equal(t, 10, code, out)
 	require.Contains(t, out, "w2: connect to admin@127.0.0.1")
-	out, code = s.pawl("start", "gone", "--to", "v1.37.2")
+	out, code = s.pawl("start", "gone", "--to", to)
 	require.Equal(t, 10, code, out)
 	require.Zero(t, s.begun("w1", "systemd-run"), "nothing was touched")
 }

@@ -29,6 +29,9 @@ import (
 // pace is the factor on everything that takes time on a simulated node.
 const pace = 0.01
 
+// to is where all upgrades go.
+const to = "v1.37.2"
+
 // one is the Temporal server and worker, `pawl dev`, that all tests share, as one engineer's clusters do.
 var one struct {
 	sync.Once
@@ -125,7 +128,7 @@ func (s *stage) scenario(lines string) {
 }
 
 // start starts an upgrade, once the worker polls.
-func (s *stage) start(to string) {
+func (s *stage) start() {
 	s.t.Helper()
 	require.Eventually(s.t, func() bool {
 		out, code := s.pawl("start", s.name, "--to", to)
@@ -175,7 +178,7 @@ func (s *stage) report() (r struct{ upgrade.Status }) {
 }
 
 // requireUpgraded asks the cluster and its machines whether everything is as it must be after an upgrade.
-func (s *stage) requireUpgraded(to string) {
+func (s *stage) requireUpgraded() {
 	s.t.Helper()
 	ctx := s.t.Context()
 	nodes, err := s.Client().CoreV1().Nodes().List(ctx, metav1.ListOptions{})

@@ -9,16 +9,16 @@ import (
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
-var v135, v136, v137 = upgrade.MustVersion("v1.35.4"), upgrade.MustVersion("v1.36.3"), upgrade.MustVersion("v1.37.2")
+var v135, v136, v137 = upgrade.MustVersion("v1.35.4"), upgrade.MustVersion("v1.36.3"), upgrade.MustVersion(to)
 
 func TestTwoHopsKeepBudgets(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "two-hops", bed.Options{ControlPlanes: 3, Workers: 4, Version: v135, Offered: []upgrade.Version{v136, v137}}, "")
 	stop := s.guardBudgets()
-	s.start("v1.37.2")
+	s.start()
 	s.watch(0)
 	stop()
-	s.requireUpgraded("v1.37.2")
+	s.requireUpgraded()
 	for hop, v := range []string{"v1.36.3", "v1.37.2"} {
 		require.Equal(t, 1, s.begun("cp1", "kubeadm upgrade apply "+v), "hop %d is applied once", hop+1)
 	}
@@ -33,16 +33,16 @@ func TestTwoHopsKeepBudgets(t *testing.T) {
 func TestHundredNodes(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "hundred", bed.Options{ControlPlanes: 1, Workers: 99, Version: v136, Offered: []upgrade.Version{v137}}, "workers: {maxUnavailable: 10}\n")
-	s.start("v1.37.2")
+	s.start()
 	s.watch(0)
-	s.requireUpgraded("v1.37.2")
+	s.requireUpgraded()
 	require.Len(t, s.report().Nodes, 100)
 }
 
 func TestRPMHostIsRefusedByPlan(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "rpm", bed.Options{ControlPlanes: 1, Workers: 1, RPM: 1, Version: v136, Offered: []upgrade.Version{v137}}, "")
-	out, code := s.pawl("plan", "rpm", "--to", "v1.37.2")
+	out, code := s.pawl("plan", "rpm", "--to", to)
 	require.Equal(t, 10, code, out)
 	require.Contains(t, out, "the operating system is rocky, wanted one with apt")
 	require.Zero(t, s.begun("cp1", "kubeadm upgrade"))

@@ -296,7 +296,7 @@ func TestObserve(t *testing.T) {
 		}
 	})
 	minors := []upgrade.Version{v136, v137, upgrade.MustVersion("v1.38.0")}
-	repositories := append(base, answer{when: "cat /etc/os-release", stdout: debian},
+	repositories := append(slices.Clone(base), answer{when: "cat /etc/os-release", stdout: debian},
 		answer{when: "grep", stdout: "/etc/apt/sources.list.d/kubernetes.list\n"},
 		answer{when: "cat /etc/apt/sources.list.d/kubernetes.list", stdout: sourceList},
 		answer{when: "mktemp", stdout: "/run/pawl/look.x\n"},

@@ -48,9 +48,9 @@ type node struct {
 }
 
 // start makes a node of its own cluster and returns when it is registered and its static pods are ready.
-func start(t *testing.T, role upgrade.Role, objects ...runtime.Object) *node {
+func start(t *testing.T, role upgrade.Role) *node {
 	t.Helper()
-	n := &node{t: t, client: fake.NewClientset(objects...)}
+	n := &node{t: t, client: fake.NewClientset()}
 	certificate, key, err := cert.GenerateSelfSignedCertKey("127.0.0.1", []net.IP{net.IPv4(127, 0, 0, 1)}, nil)
 	require.NoError(t, err)
 	dir := t.TempDir()
