@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/pawl-dev/pawl/internal/sim/bed"
 	"github.com/pawl-dev/pawl/internal/sim/controlplane"
+	"github.com/pawl-dev/pawl/internal/sim/endpoint"
 	"github.com/pawl-dev/pawl/internal/sim/scenario"
 	"github.com/pawl-dev/pawl/internal/sim/simtest"
 	"github.com/pawl-dev/pawl/internal/supervise"
@@ -66,7 +66,9 @@ func newStage(t *testing.T, name string, o bed.Options, settings string) *stage 
 	b, err := bed.Start(t.Context(), o)
 	require.NoError(t, err)
 	t.Cleanup(b.Stop)
-	return &stage{Bed: b, t: t, name: name}
+	s := &stage{Bed: b, t: t, name: name}
+	s.awaitWorker()
+	return s
 }
 
 // startDev starts `pawl dev` on ports of its own.
@@ -77,8 +79,15 @@ func startDev() {
 	if one.err = os.Mkdir(filepath.Join(one.dir, "clusters"), 0o700); one.err != nil {
 		return
 	}
-	port, uiPort := freePort(), freePort()
-	one.address = net.JoinHostPort("127.0.0.1", port)
+	var uiAddress string
+	if one.address, one.err = endpoint.FreeAddress(); one.err != nil {
+		return
+	}
+	if uiAddress, one.err = endpoint.FreeAddress(); one.err != nil {
+		return
+	}
+	_, port, _ := net.SplitHostPort(one.address)
+	_, uiPort, _ := net.SplitHostPort(uiAddress)
 	log, err := os.Create(filepath.Join(one.dir, "dev.log"))
 	if one.err = err; err != nil {
 		return
@@ -95,15 +104,6 @@ func startDev() {
 		_ = log.Close()
 		_ = os.RemoveAll(one.dir)
 	}
-}
-
-func freePort() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		panic(err)
-	}
-	defer func() { _ = l.Close() }()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
 // pawl runs the CLI as a person does, and returns its output and exit code.
@@ -127,16 +127,29 @@ func (s *stage) scenario(lines string) {
 	require.NoError(s.t, s.Fault(s.t.Context(), faults...))
 }
 
-// start starts an upgrade, once the worker polls.
+// start starts an upgrade.
 func (s *stage) start() {
 	s.t.Helper()
-	require.Eventually(s.t, func() bool {
-		out, code := s.pawl("start", s.name, "--to", to)
-		if code != 0 && code != 13 {
-			s.t.Fatalf("pawl start: exit code %d\n%s", code, out)
+	out, code := s.pawl("start", s.name, "--to", to)
+	require.Equal(s.t, 0, code, out)
+}
+
+// awaitWorker waits until the shared worker answers.
+func (s *stage) awaitWorker() {
+	s.t.Helper()
+	const noWorker = 13
+	deadline := time.Now().Add(2 * time.Minute)
+	for {
+		out, code := s.pawl("plan", s.name, "--to", to)
+		if code != noWorker {
+			return // whatever it says, the test asks again
 		}
-		return code == 0
-	}, time.Minute, 100*time.Millisecond)
+		if time.Now().After(deadline) {
+			log, _ := os.ReadFile(filepath.Join(one.dir, "dev.log"))
+			s.t.Fatalf("pawl dev does not answer: %s\n%s", out, log)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }
 
 // watch follows the upgrade until it has ended or is held, and requires that it is left so.
