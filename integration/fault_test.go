@@ -43,7 +43,7 @@ func TestBadDay(t *testing.T) {
 func TestWhatNeedsAPerson(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "held", bed.Options{ControlPlanes: 3, Workers: 3, Version: v136, Offered: []upgrade.Version{v137}},
-		"retry: {timeout: 12s}\nverify: {timeout: 6s}\ndrain: {timeout: 4s}\n")
+		"retry: {timeout: 30s}\nverify: {timeout: 15s}\ndrain: {timeout: 25s}\n") // long enough for a busy machine
 	ctx := t.Context()
 	s.scenario(`
 cp1 before "install -d -m 700"                   fill-disk
