@@ -36,6 +36,8 @@ type NodeInput struct {
 	Role     upgrade.Role     `json:"role"`
 	Version  upgrade.Version  `json:"version"`
 	Settings upgrade.Settings `json:"settings"`
+	// KeepsKubelet: only kubeadm and what it configures move in this hop.
+	KeepsKubelet bool `json:"keepsKubelet,omitempty"`
 	// Owner is the id of the upgrade: it is recorded on what pawl cordons and names the backup.
 	Owner string `json:"owner"`
 	// EndpointWatchers is how many watched EndpointSlices before anything was touched; 0 when nobody counted.

@@ -139,6 +139,46 @@ func TestPlanLooksIntoTheRepositoriesOfEveryMinorOnTheWay(t *testing.T) {
 	}
 }
 
+func TestPlanLooksForWhatAWorkerLeftBehindNeeds(t *testing.T) {
+	v135 := upgrade.MustVersion("v1.35.4")
+	w := &world{
+		seen: upgrade.Cluster{Version: v136, Nodes: []upgrade.Node{
+			{Name: "cp1", ControlPlane: true, Kubelet: v136}, {Name: "w1", Kubelet: v135}, {Name: "w2", Kubelet: v136}}},
+		hosts: map[string]upgrade.Host{"cp1": {Kubeadm: v136}, "w1": {Kubeadm: v135}, "w2": {Kubeadm: v136}},
+	}
+	env, a := environment(t, w)
+	_, err := env.ExecuteActivity(a.MakePlan, PlanInput{Cluster: "lab", Target: "v1.37.2"})
+	require.NoError(t, err)
+	looked := map[string]int{}
+	for _, call := range w.calls {
+		looked[call]++
+	}
+	require.Equal(t, map[string]int{"Settings": 1, "Observe": 1, "Observe cp1": 1, "Observe w1": 2, "Observe w2": 1}, looked)
+}
+
+func TestWhereTheKubeletStaysKubectlComesAlong(t *testing.T) {
+	for keeps, want := range map[bool][]string{false: {"kubeadm"}, true: {"kubeadm", "kubectl"}} {
+		w := &world{}
+		env, a := environment(t, w)
+		_, err := env.ExecuteActivity(a.InstallKubeadm, NodeInput{Cluster: "lab", Node: "w1", Version: v137, KeepsKubelet: keeps})
+		require.NoError(t, err)
+		require.Equal(t, want, w.installed)
+	}
+}
+
+func TestPlanGoesThroughWhatIsPinned(t *testing.T) {
+	env, a := environment(t, &world{})
+	_, err := env.ExecuteActivity(a.MakePlan, PlanInput{Cluster: "lab", Target: "v1.38.0", Through: []string{"v1.37"}})
+	require.Equal(t, `plan lab: "v1.37" is not a Kubernetes version, wanted one like v1.37.2`, requireFault(t, err, fault.InvalidInput).Message())
+
+	env, a = environment(t, &world{seen: upgrade.Cluster{Version: v136}})
+	v, err := env.ExecuteActivity(a.MakePlan, PlanInput{Cluster: "lab", Target: "v1.38.0", Through: []string{"v1.36.3"}})
+	require.NoError(t, err)
+	var p upgrade.Plan
+	require.NoError(t, v.Get(&p))
+	require.Contains(t, p.Errors()[0].Message, "v1.36.3 cannot be a stop on it")
+}
+
 func TestPlanOfABadVersionLooksAtNothing(t *testing.T) {
 	w := &world{}
 	env, a := environment(t, w)

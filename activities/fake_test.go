@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +23,7 @@ type world struct {
 	seen       upgrade.Cluster
 	hosts      map[string]upgrade.Host
 	minors     []upgrade.Version // whose repositories were looked into
+	installed  []string          // by the last call
 	configured upgrade.Version
 	manifests  map[string]upgrade.Version
 	watchers   []int               // what the next counts find
@@ -29,6 +31,7 @@ type world struct {
 	pause      time.Duration       // between two drain passes
 	probe      func(context.Context) error
 	errs       map[string][]error // what the next calls of a method return
+	mu         sync.Mutex
 	calls      []string
 }
 
@@ -66,6 +69,10 @@ func (w *world) KubeadmUpgradeApply(context.Context, upgrade.Version, []string) 
 func (w *world) KubeadmUpgradeNode(context.Context, upgrade.Version, bool, []string) error {
 	return w.next("KubeadmUpgradeNode")
 }
+func (w *world) Install(_ context.Context, _ string, _ upgrade.Version, packages ...string) error {
+	w.installed = packages
+	return w.next("Install")
+}
 func (w *world) StaticPodVersions(context.Context) (map[string]upgrade.Version, error) {
 	return w.manifests, w.next("StaticPodVersions")
 }
@@ -85,6 +92,8 @@ func (w *world) AwaitEviction(context.Context, string, upgrade.DrainPass, time.D
 }
 
 func (w *world) next(method string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.calls = append(w.calls, method)
 	errs := w.errs[method]
 	if len(errs) == 0 {
@@ -116,7 +125,9 @@ type host struct {
 }
 
 func (h host) Observe(_ context.Context, _ string, minors []upgrade.Version) (upgrade.Host, error) {
+	h.mu.Lock()
 	h.minors = minors
+	h.mu.Unlock()
 	return h.hosts[h.node], h.next("Observe " + h.node)
 }
 

@@ -23,8 +23,13 @@ func (a *Activities) PrepareNode(ctx context.Context, in NodeInput) (Outcome, er
 	return Outcome{}, host.PullImages(ctx, in.Version)
 }
 
-// InstallKubeadm brings the node's kubeadm to the version: kubeadm upgrades a cluster only to its own version.
+// InstallKubeadm brings the node's kubeadm to the version: kubeadm upgrades a cluster only to its own version. Where the
+// kubelet stays, kubectl comes along all the same, for it may be one minor behind the API servers only.
+// Source: https://kubernetes.io/releases/version-skew-policy/#kubectl
 func (a *Activities) InstallKubeadm(ctx context.Context, in NodeInput) (Outcome, error) {
+	if in.KeepsKubelet {
+		return a.install(ctx, in, "kubeadm", "kubectl")
+	}
 	return a.install(ctx, in, "kubeadm")
 }
 

@@ -23,7 +23,19 @@ func TestTwoHopsKeepBudgets(t *testing.T) {
 		require.Equal(t, 1, s.begun("cp1", "kubeadm upgrade apply "+v), "hop %d is applied once", hop+1)
 	}
 	require.Equal(t, 2, s.begun("cp2", "kubeadm upgrade node"))
-	require.Equal(t, 2, s.begun("w1", "kubeadm upgrade node"))
+	for _, w := range []string{"w1", "w2", "w3", "w4"} {
+		require.Equal(t, 2, s.begun(w, "kubeadm upgrade node"), "each minor's kubeadm manages %s", w)
+		require.Equal(t, 1, s.begun(w, "LC_ALL=C sudo -n -- systemctl restart kubelet.service"), "its kubelet goes straight to the target")
+	}
+	drains := map[string]int{}
+	for _, n := range s.report().Nodes {
+		for _, step := range n.Steps {
+			if step.Step == upgrade.DrainNode {
+				drains[n.Node]++
+			}
+		}
+	}
+	require.Equal(t, map[string]int{"cp1": 2, "cp2": 2, "cp3": 2, "w1": 1, "w2": 1, "w3": 1, "w4": 1}, drains)
 	out := s.run("cp1", "ls /var/lib/pawl/backups")
 	require.Contains(t, out, "two-hops-v1.35.4-to-v1.36.3-")
 	require.Contains(t, out, "two-hops-v1.36.3-to-v1.37.2-")

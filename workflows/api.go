@@ -38,6 +38,9 @@ type ClusterUpgradeInput struct {
 	Cluster string `json:"cluster"`
 	// TargetVersion is the Kubernetes version to reach, like v1.37.2.
 	TargetVersion string `json:"targetVersion"`
+	// Through pins the releases of minors on the way, like ["v1.36.3"]; of the others it is the newest patch that all
+	// nodes are offered.
+	Through []string `json:"through,omitempty"`
 }
 
 // UnmarshalJSON refuses fields it does not know: a misspelt setting must not be ignored silently.

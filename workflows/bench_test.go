@@ -122,5 +122,5 @@ func planTo(target upgrade.Version, controlPlanes, workers, maxUnavailable int) 
 	for i := range workers {
 		add(fmt.Sprintf("w%d", i+1), false)
 	}
-	return upgrade.MakePlan(c, target, upgrade.Settings{MaxUnavailable: maxUnavailable, Drain: upgrade.Drain{Timeout: upgrade.Duration(time.Minute)}})
+	return upgrade.MakePlan(c, upgrade.Wanted{Target: target}, upgrade.Settings{MaxUnavailable: maxUnavailable, Drain: upgrade.Drain{Timeout: upgrade.Duration(time.Minute)}})
 }

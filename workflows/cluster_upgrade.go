@@ -110,9 +110,17 @@ func (u *clusterUpgrade) upgradeControlPlaneKubelets(ctx workflow.Context) error
 	})
 }
 
-// upgradeWorkers keeps up to maxUnavailable workers under way: as soon as one is done the next one starts.
+// upgradeWorkers configures the workers that keep their kubelet in this hop side by side, since no pod notices. Of the
+// others it keeps up to maxUnavailable under way: as soon as one is done the next one starts.
 func (u *clusterUpgrade) upgradeWorkers(ctx workflow.Context) error {
-	return inParallel(ctx, u.hop().Workers, u.plan.Settings.MaxUnavailable, func(ctx workflow.Context, _ int, n upgrade.NodePlan) error {
+	keep, move := u.hop().SplitWorkers()
+	err := inParallel(ctx, keep, upgrade.WorkersAside, func(ctx workflow.Context, _ int, n upgrade.NodePlan) error {
+		return u.upgradeNode(ctx, n, "configuration")
+	})
+	if err != nil {
+		return err
+	}
+	return inParallel(ctx, move, u.plan.Settings.MaxUnavailable, func(ctx workflow.Context, _ int, n upgrade.NodePlan) error {
 		return u.upgradeNode(ctx, n, "node")
 	})
 }
@@ -134,7 +142,7 @@ func (u *clusterUpgrade) upgradeNode(ctx workflow.Context, n upgrade.NodePlan, w
 	id := NodeUpgradeID(u.plan.Cluster, n.Node)
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
 		WorkflowID:    id,
-		StaticSummary: fmt.Sprintf("%s: %s to %s", n.Node, what, n.To),
+		StaticSummary: fmt.Sprintf("%s: %s to %s", n.Node, what, n.Version(n.Steps[0])),
 	})
 	u.nodeStarted(ctx, n, id)
 	var done upgrade.NodeStatus
@@ -146,11 +154,15 @@ func (u *clusterUpgrade) upgradeNode(ctx workflow.Context, n upgrade.NodePlan, w
 	return nil
 }
 
-// prepareNodes fetches what every node of the hop will need, a few nodes at a time, while others are worked on.
+// prepareNodes fetches what every node of the hop will need, a few nodes at a time, while others are worked on. Workers
+// that keep their kubelet need little, and nobody waits for them.
 func (u *clusterUpgrade) prepareNodes(ctx workflow.Context) {
 	const atOnce = 8
 	turn := workflow.NewSemaphore(ctx, atOnce)
 	for _, n := range u.hop().NodePlans() {
+		if n.KeepsKubelet() {
+			continue
+		}
 		done, settle := workflow.NewFuture(ctx)
 		u.prepared[n.Node] = done
 		workflow.Go(ctx, func(ctx workflow.Context) {

@@ -77,16 +77,22 @@ func TestUpgradeOverTwoMinorsGoesThroughTheRunbookTwice(t *testing.T) {
 	r, err := b.run()
 	require.NoError(t, err)
 
-	hop := []string{"checkControlPlane", "backUp cp1 snapshot=true",
+	controlPlane := []string{"checkControlPlane", "backUp cp1 snapshot=true",
 		"installKubeadm cp1", "upgradeControlPlane cp1", "verifyControlPlane cp1",
-		"drainNode cp1", "installKubelet cp1", "restartKubelet cp1", "verifyNode cp1", "uncordonNode cp1",
-		"installKubeadm w1", "upgradeNodeConfig w1", "drainNode w1", "installKubelet w1", "restartKubelet w1", "verifyNode w1", "uncordonNode w1",
-		"verifyCluster"}
+		"drainNode cp1", "installKubelet cp1", "restartKubelet cp1", "verifyNode cp1", "uncordonNode cp1"}
+	keeps := []string{"installKubeadm w1", "upgradeNodeConfig w1"}
+	moves := []string{"installKubeadm w1", "upgradeNodeConfig w1", "drainNode w1", "installKubelet w1", "restartKubelet w1", "verifyNode w1", "uncordonNode w1"}
+	verify := []string{"verifyCluster"}
 	done := slices.DeleteFunc(slices.Clone(b.log), func(s string) bool { return strings.HasSuffix(s, "FAILED") })
-	require.Equal(t, slices.Concat([]string{"plan"}, hop, hop), done)
+	require.Equal(t, slices.Concat([]string{"plan"}, controlPlane, keeps, verify, controlPlane, moves, verify), done)
 	require.Len(t, versions, 2+1+2+8+7, "everything is done in each hop, fetching ahead too")
 	for entry, got := range versions {
-		require.Equal(t, []upgrade.Version{to, target}, slices.Compact(got), entry)
+		want := []upgrade.Version{to, target}
+		switch entry {
+		case "PrepareNode w1", "DrainNode w1", "InstallKubelet w1", "RestartKubelet w1", "VerifyNode w1", "UncordonNode w1":
+			want = want[1:] // the worker is drained once
+		}
+		require.Equal(t, want, slices.Compact(got), entry)
 	}
 	require.Len(t, backups, 2)
 	require.NotEqual(t, backups[0], backups[1])
@@ -135,6 +141,23 @@ func TestWorkersAreASlidingWindow(t *testing.T) {
 	require.Equal(t, 2, most, "two workers at a time, no more and no fewer")
 }
 
+func TestWorkersThatKeepTheirKubeletAreConfiguredSideBySide(t *testing.T) {
+	target := upgrade.MustVersion("v1.38.0")
+	b := newBench(t, planTo(target, 1, 3, 1))
+	_, err := b.run()
+	require.NoError(t, err)
+	count := map[string]int{}
+	for _, entry := range b.log {
+		count[entry]++
+	}
+	for _, node := range []string{"w1", "w2", "w3"} {
+		require.Equal(t, 2, count["upgradeNodeConfig "+node])
+		require.Equal(t, 1, count["drainNode "+node])
+	}
+	first := slices.IndexFunc(b.log, func(s string) bool { return strings.HasPrefix(s, "upgradeNodeConfig") })
+	require.ElementsMatch(t, []string{"installKubeadm w1", "installKubeadm w2", "installKubeadm w3"}, b.log[first-3:first], "none waits for the others")
+}
+
 // watchNodes calls seen at the start of every activity of a node.
 func watchNodes(b *bench, seen func(entry string)) {
 	b.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, args converter.EncodedValues) {
@@ -173,7 +196,7 @@ func TestNodeThatWasCordonedStaysCordoned(t *testing.T) {
 	plan := planOf(1, 1, 1)
 	nodes := plan.Nodes
 	nodes[1].Cordoned = true
-	b := newBench(t, upgrade.MakePlan(upgrade.Cluster{Name: "lab", Version: from, Nodes: nodes}, to, plan.Settings))
+	b := newBench(t, upgrade.MakePlan(upgrade.Cluster{Name: "lab", Version: from, Nodes: nodes}, upgrade.Wanted{Target: to}, plan.Settings))
 	_, err := b.run()
 	require.NoError(t, err)
 	require.Contains(t, b.log, "uncordonNode cp1")

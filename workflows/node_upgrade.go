@@ -81,7 +81,7 @@ func (n *nodeUpgrade) step(ctx workflow.Context, s *upgrade.StepStatus) error {
 	err := n.holds.attempt(ctx, s.Step.Title(), kept, func() error {
 		ctx := workflow.WithActivityOptions(ctx, n.options(s.Step))
 		var out activities.Outcome
-		err := workflow.ExecuteActivity(ctx, nodeActivities[s.Step], n.activityInput()).Get(ctx, &out)
+		err := workflow.ExecuteActivity(ctx, nodeActivities[s.Step], n.activityInput(s.Step)).Get(ctx, &out)
 		record(s, outcomeOf(out, err))
 		if err != nil {
 			return err
@@ -112,18 +112,18 @@ func record(s *upgrade.StepStatus, out activities.Outcome) {
 }
 
 func (n *nodeUpgrade) options(step upgrade.Step) workflow.ActivityOptions {
-	summary := fmt.Sprintf("%s: %s %s", n.input.Plan.Node, step.Title(), n.input.Plan.To)
+	summary := fmt.Sprintf("%s: %s %s", n.input.Plan.Node, step.Title(), n.input.Plan.Version(step))
 	if step == upgrade.DrainNode {
 		return drainOptions(string(step), summary, n.input.Settings)
 	}
 	return stepOptions(string(step), summary, n.input.Settings)
 }
 
-func (n *nodeUpgrade) activityInput() activities.NodeInput {
+func (n *nodeUpgrade) activityInput(step upgrade.Step) activities.NodeInput {
 	p := n.input.Plan
 	return activities.NodeInput{
-		Cluster: n.input.Cluster, Node: p.Node, Address: p.Address, Role: p.Role, Version: p.To,
-		Settings: n.input.Settings, Owner: n.input.Owner, KubeletStarted: n.kubeletStarted,
+		Cluster: n.input.Cluster, Node: p.Node, Address: p.Address, Role: p.Role, Version: p.Version(step),
+		KeepsKubelet: p.KeepsKubelet(), Settings: n.input.Settings, Owner: n.input.Owner, KubeletStarted: n.kubeletStarted,
 		EndpointWatchers: n.input.EndpointWatchers,
 	}
 }

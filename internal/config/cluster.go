@@ -62,8 +62,9 @@ type Kubeadm struct {
 
 // Workers says how the workers are upgraded.
 type Workers struct {
-	Strategy       string `json:"strategy"`
-	MaxUnavailable int    `json:"maxUnavailable"`
+	Strategy       string             `json:"strategy"`
+	MaxUnavailable int                `json:"maxUnavailable"`
+	Path           upgrade.WorkerPath `json:"path"`
 }
 
 // Drain says how pods are moved off nodes.
@@ -141,6 +142,9 @@ func (c *Cluster) complete(name, dir string) error {
 	orString(&c.SSH.User, "root")
 	orString(&c.Packages.Repository, defaultRepository)
 	orString(&c.Workers.Strategy, StrategyRolling)
+	if c.Workers.Path == "" {
+		c.Workers.Path = upgrade.FewestDrains
+	}
 	if c.Workers.MaxUnavailable == 0 {
 		c.Workers.MaxUnavailable = 1
 	}
@@ -165,6 +169,8 @@ func (c *Cluster) complete(name, dir string) error {
 		return fmt.Errorf("ssh.knownHostsFile: is missing, wanted the path of a file; host keys are always checked")
 	case c.Workers.Strategy != StrategyRolling:
 		return fmt.Errorf("workers.strategy: is %q, wanted %s", c.Workers.Strategy, StrategyRolling)
+	case c.Workers.Path != upgrade.FewestDrains && c.Workers.Path != upgrade.EveryMinor:
+		return fmt.Errorf("workers.path: is %q, wanted %s or %s", c.Workers.Path, upgrade.FewestDrains, upgrade.EveryMinor)
 	case c.Workers.MaxUnavailable < 1:
 		return fmt.Errorf("workers.maxUnavailable: is %d, wanted at least 1", c.Workers.MaxUnavailable)
 	case c.Drain.Timeout < 0:
@@ -197,6 +203,7 @@ func (c *Cluster) Settings() upgrade.Settings {
 		Repository:            c.Packages.Repository,
 		IgnorePreflightErrors: c.Kubeadm.IgnorePreflightErrors,
 		MaxUnavailable:        c.Workers.MaxUnavailable,
+		WorkerPath:            c.Workers.Path,
 		Drain:                 upgrade.Drain{Timeout: c.Drain.Timeout},
 		Retry:                 upgrade.Retry{Timeout: c.Retry.Timeout},
 		Verify:                upgrade.Verify{Timeout: c.Verify.Timeout},

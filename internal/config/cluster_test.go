@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
 const definition = `name: lab
@@ -58,6 +59,7 @@ func TestLoadFillsInDefaults(t *testing.T) {
 	require.Equal(t, "root", c.SSH.User)
 	require.Equal(t, defaultRepository, c.Packages.Repository)
 	require.Equal(t, 1, c.Workers.MaxUnavailable)
+	require.Equal(t, upgrade.FewestDrains, c.Settings().WorkerPath)
 	require.Equal(t, defaultDrainTimeout, c.Drain.Timeout.Std())
 	require.Equal(t, 90*time.Minute, c.Retry.Timeout.Std())
 	require.Equal(t, 10*time.Minute, c.Verify.Timeout.Std())
@@ -89,6 +91,7 @@ func TestBadDefinitionsSayWhatWasWanted(t *testing.T) {
 		"no kubeconfig":    {"ssh: {knownHostsFile: h}", "kubeconfig: is missing"},
 		"no known hosts":   {"kubeconfig: k", "ssh.knownHostsFile: is missing"},
 		"strategy":         {good + "workers: {strategy: yolo}", `workers.strategy: is "yolo", wanted rolling`},
+		"way of workers":   {good + "workers: {path: shortest}", `workers.path: is "shortest", wanted fewestDrains or everyMinor`},
 		"max unavailable":  {good + "workers: {maxUnavailable: -1}", "workers.maxUnavailable: is -1, wanted at least 1"},
 		"duration":         {good + "drain: {timeout: soon}", `"soon" is not a duration`},
 		"negative timeout": {good + "drain: {timeout: -1m}", "drain.timeout: is -1m0s"},

@@ -76,10 +76,24 @@ type Settings struct {
 	Repository            string   `json:"repository"`
 	IgnorePreflightErrors []string `json:"ignorePreflightErrors,omitempty"`
 	MaxUnavailable        int      `json:"maxUnavailable"`
-	Drain                 Drain    `json:"drain"`
-	Retry                 Retry    `json:"retry,omitzero"`
-	Verify                Verify   `json:"verify,omitzero"`
+	// WorkerPath says when workers' kubelets move. The zero value stands for FewestDrains.
+	WorkerPath WorkerPath `json:"workerPath,omitempty"`
+	Drain      Drain      `json:"drain"`
+	Retry      Retry      `json:"retry,omitzero"`
+	Verify     Verify     `json:"verify,omitzero"`
 }
+
+// WorkerPath says in which hops the kubelets of workers move, each of which costs the worker a drain.
+type WorkerPath string
+
+// The ways of workers.
+const (
+	// FewestDrains leaves a kubelet where it is for as long as the skew policy lets it be: three minors then cost a
+	// worker one drain. kubeadm moves in every hop all the same.
+	FewestDrains WorkerPath = "fewestDrains"
+	// EveryMinor moves every worker's kubelet in every hop.
+	EveryMinor WorkerPath = "everyMinor"
+)
 
 // Retry says how long a step that gets no answer is tried again.
 type Retry struct {

@@ -1,6 +1,9 @@
 package upgrade
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // typical durations of steps, in seconds, until this run has measured its own. Measured on small nodes (2 cores shared
 // by the whole cluster); the control plane's dominate everywhere, since the API server uses its 30 s of grace.
@@ -42,16 +45,19 @@ func (n NodePlan) NewStatus(hop int) NodeStatus {
 // step, else from typical durations. Time spent held does not count: nobody can tell how long a person takes.
 func (s Status) Remaining(now time.Time) time.Duration {
 	expect := s.expectations()
-	hops := map[int]struct{ serial, parallel, longest time.Duration }{}
+	hops := map[int]struct{ serial, parallel, longest, aside time.Duration }{}
 	for _, n := range s.Nodes {
 		hop := hops[n.Hop]
 		var left time.Duration
 		for _, step := range n.Steps {
 			left += step.remaining(now, expect(n.Role, step.Step))
 		}
-		if n.Role.IsControlPlane() {
+		switch {
+		case n.Role.IsControlPlane():
 			hop.serial += left
-		} else {
+		case !n.drains():
+			hop.aside += left / WorkersAside
+		default:
 			hop.parallel += left
 			hop.longest = max(hop.longest, left)
 		}
@@ -59,9 +65,17 @@ func (s Status) Remaining(now time.Time) time.Duration {
 	}
 	var all time.Duration
 	for _, hop := range hops {
-		all += hop.serial + max(hop.longest, hop.parallel/time.Duration(max(1, s.MaxUnavailable)))
+		all += hop.serial + hop.aside + max(hop.longest, hop.parallel/time.Duration(max(1, s.MaxUnavailable)))
 	}
 	return all
+}
+
+// WorkersAside is how many workers that keep their kubelet are worked on side by side: no pod notices, so that only the
+// load on the package repository bounds it.
+const WorkersAside = 20
+
+func (n NodeStatus) drains() bool {
+	return slices.ContainsFunc(n.Steps, func(s StepStatus) bool { return s.Step == DrainNode })
 }
 
 func (s StepStatus) remaining(now time.Time, expected time.Duration) time.Duration {

@@ -1,13 +1,16 @@
 package upgrade
 
+import "slices"
+
 // Plan is the whole upgrade, made once from what was observed and then walked. It is data: a later planner never
 // changes a plan that is under way.
 type Plan struct {
 	Cluster  string    `json:"cluster"`
 	Current  Version   `json:"current"`
 	Target   Version   `json:"target"`
-	Nodes    []Node    `json:"nodes"` // what is where now
-	Hops     []Hop     `json:"hops"`  // what will be done, in this order; empty when there is nothing to do
+	Nodes    []Node    `json:"nodes"`  // what is where now
+	Hops     []Hop     `json:"hops"`   // what will be done, in this order; empty when there is nothing to do
+	Drains   int       `json:"drains"` // of nodes, in all hops together
 	Findings []Finding `json:"findings,omitempty"`
 	Settings Settings  `json:"settings"`
 }
@@ -18,17 +21,21 @@ type Hop struct {
 	To   Version `json:"to"`
 	// ControlPlane: strictly one at a time, in this order: first the components of all, then the kubelets of all.
 	ControlPlane []NodePlan `json:"controlPlane,omitempty"`
-	// Workers: at most Settings.MaxUnavailable at a time, in this order.
+	// Workers: those that are drained at most Settings.MaxUnavailable at a time, in this order; see KeepsKubelet.
 	Workers []NodePlan `json:"workers,omitempty"`
 }
 
 // NodePlan is what will be done to one node in one hop.
 type NodePlan struct {
-	Node    string  `json:"node"`
-	Address string  `json:"address"`
-	Role    Role    `json:"role"`
-	From    Version `json:"from"` // kubelet
-	To      Version `json:"to"`
+	Node    string `json:"node"`
+	Address string `json:"address"`
+	Role    Role   `json:"role"`
+	// From and To are the kubelet's. They are the same where a worker is only configured for the hop's version.
+	From Version `json:"from"`
+	To   Version `json:"to"`
+	// Kubeadm is the version of kubeadm, and of all that it manages: the hop's. Zero in plans from before workers could
+	// keep their kubelet, and then it is To.
+	Kubeadm Version `json:"kubeadm,omitzero"`
 	// StaysCordoned: the node was cordoned by somebody else before, and is left so.
 	StaysCordoned bool   `json:"staysCordoned,omitempty"`
 	Steps         []Step `json:"steps"`
@@ -52,4 +59,40 @@ func (p Plan) Errors() []Finding {
 func (h Hop) NodePlans() []NodePlan {
 	all := make([]NodePlan, 0, len(h.ControlPlane)+len(h.Workers))
 	return append(append(all, h.ControlPlane...), h.Workers...)
+}
+
+// KeepsKubelet reports whether the node goes through the hop with the kubelet that it has, and keeps its pods: only
+// kubeadm and what it configures move.
+func (n NodePlan) KeepsKubelet() bool { return !n.Kubeadm.IsZero() && n.To != n.Kubeadm }
+
+// Version is what a step brings the node to.
+func (n NodePlan) Version(s Step) Version {
+	if n.KeepsKubelet() && (s == InstallKubeadm || s == UpgradeNodeConfig) {
+		return n.Kubeadm
+	}
+	return n.To
+}
+
+// SplitWorkers parts the hop's workers into those that keep their kubelet, and can be worked on side by side since no
+// pod notices, and those that are taken out of service one after another.
+func (h Hop) SplitWorkers() (keep, move []NodePlan) {
+	for _, n := range h.Workers {
+		if n.KeepsKubelet() {
+			keep = append(keep, n)
+		} else {
+			move = append(move, n)
+		}
+	}
+	return keep, move
+}
+
+// drains is how many nodes the hop drains.
+func (h Hop) drains() int {
+	drains := 0
+	for _, n := range h.NodePlans() {
+		if slices.Contains(n.Steps, DrainNode) {
+			drains++
+		}
+	}
+	return drains
 }

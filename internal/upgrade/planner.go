@@ -6,43 +6,119 @@ import (
 	"strings"
 )
 
-// MakePlan decides what will be done to bring an observed cluster to target. It never fails: what stands in the way is
-// among the plan's findings, and a plan with errors has no hops.
-func MakePlan(c Cluster, target Version, s Settings) Plan {
-	p := Plan{Cluster: c.Name, Current: c.Version, Target: target, Nodes: sortNodes(c.Nodes), Settings: s}
-	hops, found := makeHops(p)
+// Wanted is what a person asks of a plan.
+type Wanted struct {
+	Target Version
+	// Through pins the releases of minors on the way; of the others it is the newest patch that all nodes are offered.
+	Through []Version
+}
+
+// MakePlan decides what will be done to bring an observed cluster to what is wanted. It never fails: what stands in the
+// way is among the plan's findings, and a plan with errors has no hops.
+func MakePlan(c Cluster, w Wanted, s Settings) Plan {
+	p := Plan{Cluster: c.Name, Current: c.Version, Target: w.Target, Nodes: sortNodes(c.Nodes), Settings: s}
+	hops, found := makeHops(p, w.Through)
 	found = append(found, checkNodes(p, len(hops))...)
 	p.Findings = mergeFindings(append(found, c.Problems...))
 	if !p.Refused() {
 		p.Hops = hops
+	}
+	for _, hop := range p.Hops {
+		p.Drains += hop.drains()
 	}
 	return p
 }
 
 // makeHops walks the path: each hop is planned from where the one before leaves the nodes. It ends at the first hop
 // that cannot be.
-func makeHops(p Plan) (hops []Hop, found []Finding) {
+func makeHops(p Plan, through []Version) (hops []Hop, found []Finding) {
 	oldest := oldestControlPlane(p.Current, p.Nodes)
 	if problem, remedy := checkPath(oldest, p.Target); problem != "" {
 		return nil, []Finding{{SeverityError, "version-path", p.Cluster, problem, remedy}}
 	}
-	for _, to := range path(oldest, p.Target) {
-		if to != p.Target {
-			to = newestPatch(p.Nodes, to)
+	way := path(oldest, p.Target)
+	if found := checkThrough(p, way, through); len(found) > 0 {
+		return nil, found
+	}
+	if catchesUp(p, oldest) {
+		way = append([]Version{oldest}, way...)
+	}
+	for i, to := range way {
+		var next Version // the zero value after the last hop
+		if i < len(way)-1 {
+			next = way[i+1]
+			if to != oldest {
+				to = passing(p.Nodes, to, through)
+			}
 		}
 		if found = checkVersions(p, to); len(found) == 0 {
-			found = checkPackages(p, to)
+			found = append(checkPackages(p, to), checkKubeadm(p, to)...)
 		}
 		if len(found) > 0 {
 			return nil, found
 		}
-		hop := makeHop(p, to)
+		hop := makeHop(p, to, next)
 		if len(hop.NodePlans()) > 0 {
 			hops = append(hops, hop)
 		}
 		p.Current, p.Nodes = to, hop.leaves(p.Nodes)
 	}
 	return hops, nil
+}
+
+// checkThrough finds pinned releases that the way does not go through.
+func checkThrough(p Plan, way, through []Version) []Finding {
+	var found []Finding
+	for i, pin := range through {
+		var problem string
+		switch {
+		case !slices.ContainsFunc(way[:len(way)-1], pin.SameMinor):
+			problem = fmt.Sprintf("the way to %s does not pass %s before its last hop, so %s cannot be a stop on it", p.Target, pin.MinorString(), pin)
+		case slices.ContainsFunc(through[:i], pin.SameMinor):
+			problem = fmt.Sprintf("two stops are pinned for %s", pin.MinorString())
+		default:
+			continue
+		}
+		found = append(found, Finding{SeverityError, "version-path", p.Cluster, problem, "name one release for each minor between the cluster's and the target's"})
+	}
+	return found
+}
+
+// passing is the release of a minor on the way that the hop goes to.
+func passing(nodes []Node, minor Version, through []Version) Version {
+	if i := slices.IndexFunc(through, minor.SameMinor); i >= 0 {
+		return through[i]
+	}
+	return newestPatch(nodes, minor)
+}
+
+// catchesUp reports whether workers were left so far behind that a hop to where the control plane is now must come
+// first: at the next one their kubeadm would be more than one minor newer than the one that managed them last. Only
+// while the whole control plane is at one version can they be brought to it, since `kubeadm upgrade node` takes its
+// target from the cluster.
+func catchesUp(p Plan, oldest Version) bool {
+	return p.Target.minor > oldest.minor && p.Current == oldest && !slices.ContainsFunc(p.Nodes, func(n Node) bool {
+		return n.ControlPlane && !componentsAt(n, oldest)
+	}) && slices.ContainsFunc(p.Nodes, func(n Node) bool { return n.leftBehind(oldest.nextMinor()) && !lacks(n, oldest) })
+}
+
+// leftBehind reports whether a kubeadm of version v would be more than one minor newer than the one that managed the
+// worker last, as far as that can be told: it is taken to be the installed one.
+func (n Node) leftBehind(v Version) bool {
+	return !n.ControlPlane && !n.Host.Kubeadm.IsZero() && n.Host.Kubeadm.MinorsBehind(v) > kubeadmMaxStep
+}
+
+// checkKubeadm holds the workers against kubeadm's own skew policy, which is narrower than Kubernetes'.
+func checkKubeadm(p Plan, to Version) []Finding {
+	var found []Finding
+	for _, n := range p.Nodes {
+		if n.leftBehind(to) && n.Host.Problem == "" {
+			found = append(found, Finding{SeverityError, "kubeadm-skew", n.Name,
+				fmt.Sprintf("kubeadm is %s; one of %s may manage a node only after one of the minor before", n.Host.Kubeadm, to.MinorString()),
+				"replace that node by a new one, or run `kubeadm upgrade node` there with each minor's kubeadm"})
+		}
+	}
+	return found
 }
 
 // sortNodes puts control planes first, then workers, each by name.
@@ -68,6 +144,16 @@ func Path(c Cluster, target Version) []Version {
 		return nil
 	}
 	return path(oldest, target)
+}
+
+// CatchUp is the release that a worker must be brought to before the control plane goes on towards target, since it was
+// left behind; zero where it need not be. Its packages are needed beside those of the path.
+func CatchUp(c Cluster, n Node, target Version) Version {
+	oldest := oldestControlPlane(c.Version, c.Nodes)
+	if target.minor > oldest.minor && n.leftBehind(oldest.nextMinor()) {
+		return oldest
+	}
+	return Version{}
 }
 
 // oldestControlPlane is the oldest version that a control plane of mixed versions has: the path starts there.
@@ -242,8 +328,9 @@ func newest(available []Version) string {
 	return "its newest is " + slices.MaxFunc(available, Version.Compare).String()
 }
 
-// makeHop lays out one hop: control planes, then workers. What is done already is left out.
-func makeHop(p Plan, to Version) Hop {
+// makeHop lays out one hop: control planes, then workers. What is done already is left out. next is a version of the
+// minor that the hop after this one goes to, and zero after the last.
+func makeHop(p Plan, to, next Version) Hop {
 	hop := Hop{From: oldestControlPlane(p.Current, p.Nodes), To: to}
 	applied := p.Current == to // the cluster-wide part of kubeadm upgrade has been done
 	for _, n := range controlPlaneOrder(p.Nodes, to) {
@@ -259,26 +346,47 @@ func makeHop(p Plan, to Version) Hop {
 		if n.ControlPlane {
 			continue
 		}
-		if plan := planNode(n, Worker, to); len(plan.Steps) > 0 {
+		plan := planNode(n, Worker, to)
+		if len(plan.Steps) > 0 && n.Kubelet != to && p.Settings.WorkerPath != EveryMinor && mayKeepKubelet(n, to, next) {
+			plan = planConfiguration(n, to)
+		}
+		if len(plan.Steps) > 0 {
 			hop.Workers = append(hop.Workers, plan)
 		}
 	}
 	return hop
 }
 
+// mayKeepKubelet reports whether a worker may go through a hop with the kubelet that it has, so that the next hop's drain
+// does for both. Its kubelet must be within the policy still when the control plane is at next, also by kubeadm's own,
+// since that manages the node in both. A node that an earlier run had begun with is finished first.
+func mayKeepKubelet(n Node, to, next Version) bool {
+	return !next.IsZero() && !n.CordonedByPawl && checkKubelet(n.Name, n.Kubelet, next) == "" &&
+		kubeadmAllowsKubelet(to, n.Kubelet) && kubeadmAllowsKubelet(next, n.Kubelet)
+}
+
+// planConfiguration is the part of a hop of a worker that keeps its kubelet: kubeadm moves every minor, because each
+// knows how to come from the one before only, and takes away what the next kubelet no longer understands.
+// Source: https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/create-cluster-kubeadm/#kubeadm-s-skew-against-kubeadm
+func planConfiguration(n Node, to Version) NodePlan {
+	return NodePlan{Node: n.Name, Address: n.Address, Role: Worker, From: n.Kubelet, To: n.Kubelet, Kubeadm: to,
+		StaysCordoned: n.Cordoned, Steps: []Step{InstallKubeadm, UpgradeNodeConfig}}
+}
+
 // leaves is what the hop makes of the nodes.
 func (h Hop) leaves(nodes []Node) []Node {
-	moved := map[string]bool{}
+	plans := map[string]NodePlan{}
 	for _, plan := range h.NodePlans() {
-		moved[plan.Node] = true
+		plans[plan.Node] = plan
 	}
 	after := slices.Clone(nodes)
 	for i := range after {
 		n := &after[i]
-		if !moved[n.Name] {
+		plan, moved := plans[n.Name]
+		if !moved {
 			continue
 		}
-		n.Kubelet, n.Host.Kubeadm, n.CordonedByPawl = h.To, h.To, false
+		n.Kubelet, n.Host.Kubeadm, n.CordonedByPawl = plan.To, h.To, false
 		if n.ControlPlane {
 			n.Components = map[string]Version{}
 			for _, component := range ControlPlaneComponents {
@@ -307,7 +415,7 @@ func controlPlaneOrder(nodes []Node, target Version) []Node {
 
 // planNode is the part of the runbook that a node still needs; no steps when it is done.
 func planNode(n Node, role Role, target Version) NodePlan {
-	plan := NodePlan{Node: n.Name, Address: n.Address, Role: role, From: n.Kubelet, To: target, StaysCordoned: n.Cordoned}
+	plan := NodePlan{Node: n.Name, Address: n.Address, Role: role, From: n.Kubelet, To: target, Kubeadm: target, StaysCordoned: n.Cordoned}
 	configured := n.Host.Kubeadm == target && role != FirstControlPlane && componentsAt(n, target)
 	kubelet := n.Kubelet == target
 	if configured && kubelet && !n.CordonedByPawl {

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ func settings() Settings { return Settings{Repository: "https://pkgs", MaxUnavai
 func TestPlanOfAHealthyCluster(t *testing.T) {
 	c := healthy(3, 2)
 	slices.Reverse(c.Nodes)
-	p := MakePlan(c, v137, settings())
+	p := MakePlan(c, Wanted{Target: v137}, settings())
 	require.Empty(t, p.Findings)
 	require.Len(t, p.Hops, 1)
 	var order []string
@@ -131,7 +132,7 @@ func TestPlanRefuses(t *testing.T) {
 			if c.change != nil {
 				c.change(&cluster)
 			}
-			p := MakePlan(cluster, MustVersion(c.target), settings())
+			p := MakePlan(cluster, Wanted{Target: MustVersion(c.target)}, settings())
 			require.True(t, p.Refused())
 			require.Empty(t, p.Hops, "a refused plan is never walked")
 			require.Len(t, p.Errors(), 1)
@@ -152,8 +153,11 @@ func TestPlanGoesThroughEveryMinor(t *testing.T) {
 	offer(&c, "v1.37.0", "v1.37.2", "v1.37.3-rc.0", "v1.38.0", "v1.38.1", "v1.39.0", "v1.39.4")
 	c.Nodes[1].Host.Available = versions("v1.37.2", "v1.38.0", "v1.38.1", "v1.39.0") // v1.39.4 is not for all
 	c.Nodes[2].Kubelet = MustVersion("v1.34.1")                                      // in skew at v1.37, and brought along from there
-	p := MakePlan(c, MustVersion("v1.39.0"), settings())
+	s := settings()
+	s.WorkerPath = EveryMinor
+	p := MakePlan(c, Wanted{Target: MustVersion("v1.39.0")}, s)
 	require.Empty(t, p.Findings)
+	require.Equal(t, 9, p.Drains)
 	require.Equal(t, [][2]Version{{v136, v137}, {v137, MustVersion("v1.38.1")}, {MustVersion("v1.38.1"), MustVersion("v1.39.0")}}, moves(p))
 	for i, hop := range p.Hops {
 		require.Len(t, hop.NodePlans(), 3)
@@ -169,6 +173,105 @@ func TestPlanGoesThroughEveryMinor(t *testing.T) {
 	}
 	require.Equal(t, MustVersion("v1.34.1"), p.Hops[0].Workers[0].From)
 	require.Equal(t, v136, p.Nodes[0].Components[APIServer], "the plan shows what is where now")
+}
+
+// TestFewestDrains: a worker's kubelet moves when the policy wants it to, and kubeadm in every hop.
+func TestFewestDrains(t *testing.T) {
+	at := func(kubelet string, target string) Plan {
+		c := healthy(1, 1)
+		for i := range c.Nodes {
+			c.Nodes[i] = nodeAt(c.Nodes[i].Name, c.Nodes[i].ControlPlane, MustVersion(kubelet))
+		}
+		c.Version = MustVersion(kubelet)
+		var all []string
+		for minor := uint64(10); minor <= 40; minor++ {
+			all = append(all, fmt.Sprintf("v1.%d.0", minor))
+		}
+		offer(&c, all...)
+		return MakePlan(c, Wanted{Target: MustVersion(target)}, settings())
+	}
+	for _, c := range []struct {
+		from, to string
+		want     string // the worker's kubelet after each hop
+	}{
+		{"v1.36.0", "v1.37.0", "v1.37.0"},
+		{"v1.35.0", "v1.37.0", "v1.35.0 v1.37.0"},
+		{"v1.34.0", "v1.37.0", "v1.34.0 v1.34.0 v1.37.0"},
+		{"v1.33.0", "v1.37.0", "v1.33.0 v1.33.0 v1.36.0 v1.37.0"},
+		{"v1.30.0", "v1.37.0", "v1.30.0 v1.30.0 v1.33.0 v1.33.0 v1.33.0 v1.36.0 v1.37.0"},
+		{"v1.10.0", "v1.13.0", "v1.11.0 v1.12.0 v1.13.0"}, // kubeadm before v1.29 takes kubelets of one minor before only
+		{"v1.26.0", "v1.31.0", "v1.27.0 v1.27.0 v1.27.0 v1.30.0 v1.31.0"},
+	} {
+		p := at(c.from, c.to)
+		require.Empty(t, p.Findings)
+		var got []string
+		for _, hop := range p.Hops {
+			w := hop.Workers[0]
+			got = append(got, w.To.String())
+			require.Equal(t, hop.To, w.Kubeadm)
+			if w.From == w.To {
+				require.True(t, w.KeepsKubelet())
+				require.Equal(t, []Step{InstallKubeadm, UpgradeNodeConfig}, w.Steps)
+				require.Equal(t, hop.To, w.Version(InstallKubeadm))
+				require.Equal(t, hop.To, w.Version(UpgradeNodeConfig))
+			} else {
+				require.Equal(t, KubeadmSteps(Worker, false), w.Steps)
+			}
+		}
+		require.Equal(t, c.want, strings.Join(got, " "), "%s to %s", c.from, c.to)
+	}
+	require.Equal(t, 3+1, at("v1.34.0", "v1.37.0").Drains, "three of the control plane node, one of the worker")
+}
+
+func TestStopsMayBePinned(t *testing.T) {
+	c := healthy(1, 1)
+	offer(&c, "v1.37.0", "v1.37.2", "v1.38.0", "v1.38.1", "v1.39.0")
+	v139 := MustVersion("v1.39.0")
+	p := MakePlan(c, Wanted{v139, versions("v1.37.0")}, settings())
+	require.Empty(t, p.Findings)
+	require.Equal(t, [][2]Version{{v136, MustVersion("v1.37.0")}, {MustVersion("v1.37.0"), MustVersion("v1.38.1")}, {MustVersion("v1.38.1"), v139}}, moves(p))
+	for pin, want := range map[string]string{
+		"v1.37.9": "cp1, w1: the repository https://pkgs/v1.37 has no kubeadm v1.37.9 (its newest is v1.37.2); update the mirror: the way to v1.39.0 goes through v1.37",
+		"v1.36.9": "lab: the way to v1.39.0 does not pass v1.36 before its last hop, so v1.36.9 cannot be a stop on it; name one release for each minor between the cluster's and the target's",
+		"v1.39.0": "lab: the way to v1.39.0 does not pass v1.39 before its last hop, so v1.39.0 cannot be a stop on it; name one release for each minor between the cluster's and the target's",
+	} {
+		p := MakePlan(c, Wanted{v139, versions(pin)}, settings())
+		require.Len(t, p.Errors(), 1)
+		require.Equal(t, want, p.Errors()[0].String())
+	}
+	p = MakePlan(c, Wanted{v139, versions("v1.37.0", "v1.37.2")}, settings())
+	require.Equal(t, "lab: two stops are pinned for v1.37; name one release for each minor between the cluster's and the target's", p.Errors()[0].String())
+}
+
+// TestWorkersThatWereLeftBehindCatchUp: whoever upgraded only the control plane has workers whose kubeadm would skip a
+// minor at the next one.
+func TestWorkersThatWereLeftBehindCatchUp(t *testing.T) {
+	v135 := MustVersion("v1.35.4")
+	c := healthy(1, 2)
+	offer(&c, "v1.36.3", "v1.37.2")
+	c.Nodes[1] = nodeAt("w1", false, v135)
+	c.Nodes[1].Host.Available = versions("v1.36.3", "v1.37.2")
+	p := MakePlan(c, Wanted{Target: v137}, settings())
+	require.Empty(t, p.Findings)
+	require.Equal(t, [][2]Version{{v136, v136}, {v136, v137}}, moves(p))
+	require.Empty(t, p.Hops[0].ControlPlane)
+	require.Len(t, p.Hops[0].Workers, 1)
+	require.Equal(t, "w1", p.Hops[0].Workers[0].Node)
+	require.True(t, p.Hops[0].Workers[0].KeepsKubelet())
+	require.Equal(t, 3, p.Drains)
+
+	require.Equal(t, v136, CatchUp(c, c.Nodes[1], v137))
+	require.Zero(t, CatchUp(c, c.Nodes[2], v137), "w2 was not left behind")
+	require.Zero(t, CatchUp(c, c.Nodes[1], MustVersion("v1.36.5")), "within the minor nothing is skipped")
+	c.Nodes[1].Host.Kubeadm = MustVersion("v1.34.1")
+	require.Equal(t, "w1: kubeadm is v1.34.1; one of v1.36 may manage a node only after one of the minor before; "+
+		"replace that node by a new one, or run `kubeadm upgrade node` there with each minor's kubeadm",
+		MakePlan(c, Wanted{Target: v137}, settings()).Errors()[0].String(), "too far even for where the cluster is")
+
+	c.Nodes[1].Host.Kubeadm = v135
+	offer(&c, "v1.37.2")
+	require.Contains(t, MakePlan(c, Wanted{Target: v137}, settings()).Errors()[0].String(), "w1: kubeadm is v1.35.4; one of v1.37",
+		"what would help is not offered")
 }
 
 func moves(p Plan) [][2]Version {
@@ -189,7 +292,7 @@ func TestHalfDoneUpgradeOverSeveralMinors(t *testing.T) {
 	c.Nodes[1].Components[APIServer] = v137 // begun
 	c.Nodes[2].Kubelet = MustVersion("v1.35.4")
 	c.Nodes[3].CordonedByPawl, c.Nodes[4].Cordoned = true, true
-	p := MakePlan(c, v138, settings())
+	p := MakePlan(c, Wanted{Target: v138}, settings())
 	require.Empty(t, p.Errors())
 	require.Equal(t, [][2]Version{{v136, v137}, {v137, v138}}, moves(p))
 	first, second := p.Hops[0], p.Hops[1]
@@ -201,8 +304,13 @@ func TestHalfDoneUpgradeOverSeveralMinors(t *testing.T) {
 	require.True(t, second.Workers[2].StaysCordoned)
 
 	c.Nodes[1] = nodeAt("cp2", true, v137)
-	offer(&c, "v1.38.0") // once the control plane is through, nobody needs the minor before any more
-	require.Equal(t, [][2]Version{{v137, v138}}, moves(MakePlan(c, v138, settings())))
+	offer(&c, "v1.37.2", "v1.38.0")
+	require.Equal(t, [][2]Version{{v137, v137}, {v137, v138}}, moves(MakePlan(c, Wanted{Target: v138}, settings())), "the workers' kubeadm comes first")
+	for i := range c.Nodes {
+		c.Nodes[i].Host.Kubeadm = v137
+	}
+	offer(&c, "v1.38.0") // once kubeadm is through everywhere, nobody needs the minor before any more
+	require.Equal(t, [][2]Version{{v137, v138}}, moves(MakePlan(c, Wanted{Target: v138}, settings())))
 }
 
 func TestPath(t *testing.T) {
@@ -218,13 +326,13 @@ func TestPath(t *testing.T) {
 }
 
 func TestWhatHoldsForSeveralNodesIsSaidOnce(t *testing.T) {
-	p := MakePlan(healthy(1, 2), MustVersion("v1.37.9"), settings())
+	p := MakePlan(healthy(1, 2), Wanted{Target: MustVersion("v1.37.9")}, settings())
 	require.Len(t, p.Errors(), 1)
 	require.Equal(t, "cp1, w1, w2", p.Errors()[0].Target)
 }
 
 func TestPlanWithoutControlPlane(t *testing.T) {
-	p := MakePlan(healthy(0, 1), v137, settings())
+	p := MakePlan(healthy(0, 1), Wanted{Target: v137}, settings())
 	require.Contains(t, p.Errors()[0].String(), "node-role.kubernetes.io/control-plane")
 }
 
@@ -235,18 +343,18 @@ func TestFinishedNodesAreLeftOut(t *testing.T) {
 	}
 	c.Nodes[2] = nodeAt("w1", false, v137)
 	c.Version = v137
-	p := MakePlan(c, v137, settings())
+	p := MakePlan(c, Wanted{Target: v137}, settings())
 	require.Empty(t, p.Hops[0].ControlPlane)
 	require.Len(t, p.Hops[0].Workers, 1)
 	require.Equal(t, "w2", p.Hops[0].Workers[0].Node)
 	c.Nodes[3] = nodeAt("w2", false, v137)
-	require.Empty(t, MakePlan(c, v137, settings()).Hops, "nothing is left to do")
+	require.Empty(t, MakePlan(c, Wanted{Target: v137}, settings()).Hops, "nothing is left to do")
 }
 
 func TestUpgradeIsAppliedWhereItWasBegun(t *testing.T) {
 	c := healthy(3, 0)
 	c.Nodes[1].Components[APIServer] = v137 // an earlier run got this far on cp2
-	p := MakePlan(c, v137, settings())
+	p := MakePlan(c, Wanted{Target: v137}, settings())
 	require.Equal(t, "cp2", p.Hops[0].ControlPlane[0].Node)
 	require.Equal(t, FirstControlPlane, p.Hops[0].ControlPlane[0].Role)
 }
@@ -256,7 +364,7 @@ func TestConfiguredClusterNeedsNoFirstControlPlane(t *testing.T) {
 	c.Version = v137
 	c.Nodes[0] = nodeAt("cp1", true, v137)
 	c.Nodes[0].Kubelet = v136
-	p := MakePlan(c, v137, settings())
+	p := MakePlan(c, Wanted{Target: v137}, settings())
 	require.Len(t, p.Hops[0].ControlPlane, 2)
 	for _, n := range p.Hops[0].ControlPlane {
 		require.Equal(t, AdditionalControlPlane, n.Role)
@@ -267,7 +375,7 @@ func TestNodeThatWeLeftCordonedIsFinished(t *testing.T) {
 	c := healthy(1, 1)
 	c.Version, c.Nodes[0], c.Nodes[1] = v137, nodeAt("cp1", true, v137), nodeAt("w1", false, v137)
 	c.Nodes[1].CordonedByPawl = true
-	p := MakePlan(c, v137, settings())
+	p := MakePlan(c, Wanted{Target: v137}, settings())
 	require.Equal(t, []Step{VerifyNode, UncordonNode}, p.Hops[0].Workers[0].Steps)
 }
 
@@ -281,11 +389,14 @@ func TestPlansKeepTheSkewPolicy(t *testing.T) {
 		for i := range c.Nodes {
 			c.Nodes[i].Host.Available = append(c.Nodes[i].Host.Available, target)
 		}
-		p := MakePlan(c, target, settings())
+		s := settings()
+		s.WorkerPath = rapid.SampledFrom([]WorkerPath{FewestDrains, EveryMinor, ""}).Draw(t, "way of the workers")
+		p := MakePlan(c, Wanted{Target: target}, s)
 		if p.Refused() {
 			require.Empty(t, p.Hops)
 			return
 		}
+		requireDrains(t, c, p)
 		walk(t, c, p)
 	})
 }
@@ -366,14 +477,25 @@ func walk(t *rapid.T, c Cluster, p Plan) {
 		}
 		for _, plan := range append(parts, hop.Workers...) {
 			n := nodes[plan.Node]
-			require.Equal(t, hop.To, plan.To)
+			require.Equal(t, hop.To, plan.Kubeadm)
 			require.Equal(t, n.Kubelet, plan.From)
+			if plan.KeepsKubelet() {
+				require.Equal(t, Worker, plan.Role)
+				require.NotEqual(t, EveryMinor, p.Settings.WorkerPath)
+				require.Equal(t, []Step{InstallKubeadm, UpgradeNodeConfig}, plan.Steps)
+				require.Equal(t, plan.From, plan.To)
+			} else {
+				require.Equal(t, hop.To, plan.To)
+			}
 			for _, step := range plan.Steps {
 				switch step {
 				case InstallKubeadm:
-					require.False(t, plan.To.Less(n.Host.Kubeadm), "kubeadm of %s goes back", n.Name)
-					require.True(t, n.Host.Kubeadm == plan.To || slices.Contains(n.Host.Available, plan.To), "%s is offered %s", n.Name, plan.To)
-					n.Host.Kubeadm = plan.To
+					to := plan.Version(step)
+					require.Equal(t, hop.To, to)
+					require.False(t, to.Less(n.Host.Kubeadm), "kubeadm of %s goes back", n.Name)
+					require.True(t, n.Host.Kubeadm == to || slices.Contains(n.Host.Available, to), "%s is offered %s", n.Name, to)
+					require.LessOrEqual(t, n.Host.Kubeadm.MinorsBehind(to), 1, "kubeadm of %s skips a minor", n.Name)
+					n.Host.Kubeadm = to
 				case UpgradeControlPlane:
 					require.Equal(t, configured != plan.To, plan.Role == FirstControlPlane, "the cluster-wide upgrade is applied exactly once, first")
 					require.Equal(t, plan.To, n.Host.Kubeadm)
@@ -382,8 +504,9 @@ func walk(t *rapid.T, c Cluster, p Plan) {
 						n.Components[component] = plan.To
 					}
 				case UpgradeNodeConfig:
-					require.Equal(t, plan.To, configured)
-					require.Equal(t, plan.To, n.Host.Kubeadm)
+					require.Equal(t, hop.To, configured)
+					require.Equal(t, hop.To, n.Host.Kubeadm)
+					require.True(t, kubeadmAllowsKubelet(hop.To, n.Kubelet) || !plan.KeepsKubelet())
 				case RestartKubelet:
 					require.False(t, plan.To.Less(n.Kubelet), "kubelet of %s goes back", n.Name)
 					n.Kubelet = plan.To
@@ -399,6 +522,7 @@ func walk(t *rapid.T, c Cluster, p Plan) {
 	}
 }
 
+// requireSkew holds every component against the policy as it is written, not as the engine reads it.
 func requireSkew(t *rapid.T, nodes []Node) {
 	var servers []Version
 	for _, n := range nodes {
@@ -408,6 +532,7 @@ func requireSkew(t *rapid.T, nodes []Node) {
 	}
 	oldest, newest := slices.MinFunc(servers, Version.Compare), slices.MaxFunc(servers, Version.Compare)
 	require.LessOrEqual(t, oldest.MinorsBehind(newest), 1, "API servers within one minor")
+	var all []Instance
 	for _, n := range nodes {
 		require.False(t, oldest.MinorsBehind(n.Kubelet) > 0, "kubelet %s of %s newer than API server %s", n.Kubelet, n.Name, oldest)
 		allowed := 3
@@ -415,11 +540,57 @@ func requireSkew(t *rapid.T, nodes []Node) {
 			allowed = 2
 		}
 		require.LessOrEqual(t, n.Kubelet.MinorsBehind(newest), allowed, "kubelet %s of %s under API server %s", n.Kubelet, n.Name, newest)
+		all = append(all, Instance{Kubelet, n.Name, n.Kubelet})
+		if n.ControlPlane {
+			all = append(all, Instance{APIServer, n.Name, n.Components[APIServer]})
+		}
 	}
+	require.Empty(t, CheckSkew(all), "the engine agrees")
+}
+
+// requireDrains requires that each worker is drained as seldom as can be: no choice of hops in which its kubelet moves
+// keeps the policy with fewer.
+func requireDrains(t *rapid.T, c Cluster, p Plan) {
+	drains := map[string]int{}
+	for _, hop := range p.Hops {
+		for _, n := range hop.NodePlans() {
+			if slices.Contains(n.Steps, DrainNode) {
+				drains[n.Node]++
+			}
+		}
+	}
+	sum := 0
+	for _, n := range c.Nodes {
+		sum += drains[n.Name]
+		if n.ControlPlane || n.CordonedByPawl || p.Settings.WorkerPath == EveryMinor {
+			continue
+		}
+		require.Equal(t, fewest(n.Kubelet, p.Hops), drains[n.Name], "drains of %s", n.Name)
+	}
+	require.Equal(t, sum, p.Drains)
+}
+
+// fewest tries every choice.
+func fewest(kubelet Version, hops []Hop) int {
+	if len(hops) == 0 {
+		return 0
+	}
+	to := hops[0].To
+	if kubelet.MinorsBehind(to) > kubeletMaxBehind(kubelet) || kubelet.MinorsBehind(to) > 1 && !to.AtLeastMinor(1, 29) {
+		return 1000 // not allowed when the control plane is there, whatever is done then
+	}
+	least := 1 + fewest(to, hops[1:])
+	if kubelet == to {
+		least--
+	}
+	if len(hops) > 1 {
+		least = min(least, fewest(kubelet, hops[1:]))
+	}
+	return least
 }
 
 func TestRemaining(t *testing.T) {
-	p := MakePlan(healthy(1, 4), v137, Settings{MaxUnavailable: 2})
+	p := MakePlan(healthy(1, 4), Wanted{Target: v137}, Settings{MaxUnavailable: 2})
 	s := p.NewStatus()
 	began := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	all := s.Remaining(began)
@@ -442,7 +613,7 @@ func TestRemaining(t *testing.T) {
 func TestHopsAreEstimatedOneAfterAnother(t *testing.T) {
 	c := healthy(1, 3)
 	offer(&c, "v1.37.2", "v1.38.0")
-	p := MakePlan(c, MustVersion("v1.38.0"), Settings{MaxUnavailable: 3}) // all workers at a time, so that the longest counts
+	p := MakePlan(c, Wanted{Target: MustVersion("v1.38.0")}, Settings{MaxUnavailable: 3}) // all workers at a time, so that the longest counts
 	require.Len(t, p.Hops, 2)
 	first, second := p, p
 	first.Hops, second.Hops = p.Hops[:1], p.Hops[1:]

@@ -11,7 +11,7 @@ import (
 )
 
 // upgradeInput reads a cluster's name and a target. What can be told to be wrong here needs no server.
-func upgradeInput(op, cluster, target string) (workflows.ClusterUpgradeInput, error) {
+func upgradeInput(op, cluster, target string, through []string) (workflows.ClusterUpgradeInput, error) {
 	var none workflows.ClusterUpgradeInput
 	if err := checkCluster(op, cluster); err != nil {
 		return none, err
@@ -23,7 +23,21 @@ func upgradeInput(op, cluster, target string) (workflows.ClusterUpgradeInput, er
 	if err != nil {
 		return none, exit.Errorf(exit.BadInput, "%s %s: %v", op, cluster, err)
 	}
-	return workflows.ClusterUpgradeInput{Cluster: cluster, TargetVersion: version.String()}, nil
+	in := workflows.ClusterUpgradeInput{Cluster: cluster, TargetVersion: version.String()}
+	for _, stop := range through {
+		v, err := upgrade.ParseVersion(stop)
+		if err != nil {
+			return none, exit.Errorf(exit.BadInput, "%s %s: --through: %v", op, cluster, err)
+		}
+		in.Through = append(in.Through, v.String())
+	}
+	return in, nil
+}
+
+// targetFlags adds those that say where to go, the same to plan and start.
+func targetFlags(c *cobra.Command, to *string, through *[]string) {
+	c.Flags().StringVar(to, "to", "", "the Kubernetes version to reach, such as v1.37.2 (required)")
+	c.Flags().StringSliceVar(through, "through", nil, "the release of a minor on the way, such as v1.36.3 (default: the newest that all nodes are offered)")
 }
 
 // checkCluster refuses names that cannot be the name of a definition.

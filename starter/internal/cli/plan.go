@@ -12,6 +12,7 @@ import (
 
 func planCommand() *cobra.Command {
 	var to, format string
+	var through []string
 	c := &cobra.Command{
 		Use:   "plan CLUSTER --to VERSION",
 		Short: "Show what an upgrade would do, and what stands in its way",
@@ -19,10 +20,11 @@ func planCommand() *cobra.Command {
 stands in the way. Nothing is changed.
 
 Exits with 10 when the upgrade is refused, 2 when the cluster is not known.`,
-		Example: "  pawl plan lab --to v1.37.2\n  pawl plan lab --to v1.37.2 -o json | jq .findings",
-		Args:    cobra.ExactArgs(1),
+		Example: "  pawl plan lab --to v1.37.2\n  pawl plan lab --to v1.37.2 -o json | jq .findings\n" +
+			"  pawl plan lab --to v1.37.2 --through v1.36.3",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in, err := upgradeInput("plan", args[0], to)
+			in, err := upgradeInput("plan", args[0], to, through)
 			if err != nil {
 				return err
 			}
@@ -51,7 +53,7 @@ Exits with 10 when the upgrade is refused, 2 when the cluster is not known.`,
 			return err
 		},
 	}
-	c.Flags().StringVar(&to, "to", "", "the Kubernetes version to reach, such as v1.37.2 (required)")
+	targetFlags(c, &to, &through)
 	outputFlag(c, &format)
 	return c
 }

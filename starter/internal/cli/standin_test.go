@@ -50,7 +50,7 @@ func standInPlan(_ workflow.Context, in workflows.ClusterUpgradeInput) (upgrade.
 			}
 		}
 	}
-	return upgrade.MakePlan(c, target, upgrade.Settings{MaxUnavailable: 1}), nil
+	return upgrade.MakePlan(c, upgrade.Wanted{Target: target}, upgrade.Settings{MaxUnavailable: 1}), nil
 }
 
 func fail(kind fault.Kind, text string) error {

@@ -45,8 +45,8 @@ func planHeadline(p upgrade.Plan, st Style) string {
 		way = append(way, h.To.String())
 	}
 	path = p.Cluster + ": " + strings.Join(way, " -> ")
-	return fmt.Sprintf("%s, %s, %s, %s", st.bold(path), count(len(p.Hops), "hop"),
-		count(len(p.Nodes), "node"), about(upgrade.Estimate(p)))
+	return fmt.Sprintf("%s, %s, %s, %s, %s", st.bold(path), count(len(p.Hops), "hop"),
+		count(len(p.Nodes), "node"), count(p.Drains, "drain"), about(upgrade.Estimate(p)))
 }
 
 func planTable(p upgrade.Plan, st Style) []string {
@@ -99,13 +99,15 @@ func hopLines(b *strings.Builder, h upgrade.Hop, s upgrade.Settings, number int)
 	for _, n := range h.ControlPlane {
 		components, kubelets = append(components, n.Components()), append(kubelets, n.Kubelet())
 	}
+	keep, move := h.SplitWorkers()
 	for _, part := range []struct {
 		title string
 		nodes []upgrade.NodePlan
 	}{
 		{"Control plane components, one node at a time", components},
 		{"Control plane kubelets, one node at a time", kubelets},
-		{fmt.Sprintf("Workers, at most %d at a time", max(1, s.MaxUnavailable)), h.Workers},
+		{"Workers that keep their kubelet and their pods, side by side", keep},
+		{fmt.Sprintf("Workers, at most %d at a time", max(1, s.MaxUnavailable)), move},
 	} {
 		nodes := slices.DeleteFunc(slices.Clone(part.nodes), func(n upgrade.NodePlan) bool { return len(n.Steps) == 0 })
 		if len(nodes) > 0 {

@@ -69,7 +69,7 @@ func planTo(target upgrade.Version, change func(*upgrade.Cluster)) upgrade.Plan 
 	if change != nil {
 		change(&c)
 	}
-	return upgrade.MakePlan(c, target, upgrade.Settings{MaxUnavailable: 1})
+	return upgrade.MakePlan(c, upgrade.Wanted{Target: target}, upgrade.Settings{MaxUnavailable: 1})
 }
 
 func TestPlan(t *testing.T) {
