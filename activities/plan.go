@@ -17,6 +17,8 @@ type PlanInput struct {
 	Target  string `json:"target"`
 	// Through are releases to pass on the way, at most one of each minor.
 	Through []string `json:"through,omitempty"`
+	// Waive are ids of findings that are not to stop the upgrade.
+	Waive []string `json:"waive,omitempty"`
 }
 
 // hostsAtOnce bounds how many machines are looked at side by side.
@@ -52,6 +54,7 @@ func (in PlanInput) wanted() (w upgrade.Wanted, err error) {
 	if w.Target, err = upgrade.ParseVersion(in.Target); err != nil {
 		return w, err
 	}
+	w.Waive = in.Waive
 	for _, text := range in.Through {
 		v, err := upgrade.ParseVersion(text)
 		if err != nil {

@@ -41,6 +41,8 @@ type ClusterUpgradeInput struct {
 	// Through pins the releases of minors on the way, like ["v1.36.3"]; of the others it is the newest patch that all
 	// nodes are offered.
 	Through []string `json:"through,omitempty"`
+	// Waive are ids of findings that are not to stop the upgrade, like ["disk-space"]. Not all can be waived.
+	Waive []string `json:"waive,omitempty"`
 }
 
 // UnmarshalJSON refuses fields it does not know: a misspelt setting must not be ignored silently.

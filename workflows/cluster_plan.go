@@ -15,6 +15,6 @@ func ClusterPlan(ctx workflow.Context, in ClusterUpgradeInput) (upgrade.Plan, er
 func makePlan(ctx workflow.Context, in ClusterUpgradeInput) (upgrade.Plan, error) {
 	var plan upgrade.Plan
 	ctx = workflow.WithActivityOptions(ctx, planOptions("Observe "+in.Cluster+" and plan the way to "+in.TargetVersion))
-	err := workflow.ExecuteActivity(ctx, act.MakePlan, activities.PlanInput{Cluster: in.Cluster, Target: in.TargetVersion, Through: in.Through}).Get(ctx, &plan)
+	err := workflow.ExecuteActivity(ctx, act.MakePlan, activities.PlanInput{Cluster: in.Cluster, Target: in.TargetVersion, Through: in.Through, Waive: in.Waive}).Get(ctx, &plan)
 	return plan, err
 }

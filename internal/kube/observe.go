@@ -42,7 +42,7 @@ func (c *Cluster) Observe(ctx context.Context) (upgrade.Cluster, error) {
 	}
 	for _, problem := range c.healthProblems(ctx) {
 		seen.Problems = append(seen.Problems, upgrade.Finding{
-			Severity: upgrade.SeverityError, Check: "control-plane-health", Message: problem.Error(),
+			Severity: upgrade.SeverityError, ID: upgrade.ControlPlaneHealth, Message: problem.Error(),
 		})
 	}
 	budgets, err := c.exhaustedBudgets(ctx)
@@ -157,7 +157,7 @@ func (c *Cluster) exhaustedBudgets(ctx context.Context) ([]upgrade.Finding, erro
 			return nil, err
 		}
 		found = append(found, upgrade.Finding{
-			Severity: upgrade.SeverityWarning, Check: "drain-blocked", Target: "PodDisruptionBudget " + b.Namespace + "/" + b.Name,
+			Severity: upgrade.SeverityWarning, ID: upgrade.DrainBlocked, Target: "PodDisruptionBudget " + b.Namespace + "/" + b.Name,
 			Message: fmt.Sprintf("allows no eviction now (needs %d healthy, has %d), so drains would wait for it on %s",
 				b.Status.DesiredHealthy, b.Status.CurrentHealthy, strings.Join(where, ", ")),
 			Remedy: "add a replica or relax the budget",

@@ -115,34 +115,3 @@ const (
 	// uses 30 s of grace and etcd may have to catch up; a roll-out may have to pull.
 	DefaultVerifyTimeout = 10 * time.Minute
 )
-
-// Severity of a finding.
-type Severity string
-
-// The severities.
-const (
-	SeverityError   Severity = "error"   // the plan is refused
-	SeverityWarning Severity = "warning" // worth knowing before starting
-	SeverityInfo    Severity = "info"
-)
-
-// Finding is one thing that stands in the way, or that a person should know, found before anything is touched.
-type Finding struct {
-	Severity Severity `json:"severity"`
-	Check    string   `json:"check"`            // stable name, for machines: "version-skew"
-	Target   string   `json:"target,omitempty"` // node, pod, budget
-	Message  string   `json:"message"`          // what is the case and what was wanted
-	Remedy   string   `json:"remedy,omitempty"`
-}
-
-// String renders the finding on one line.
-func (f Finding) String() string {
-	s := f.Message
-	if f.Target != "" {
-		s = f.Target + ": " + s
-	}
-	if f.Remedy != "" {
-		s += "; " + f.Remedy
-	}
-	return s
-}

@@ -48,7 +48,7 @@ func (p Plan) Refused() bool { return len(p.Errors()) > 0 }
 func (p Plan) Errors() []Finding {
 	var errs []Finding
 	for _, f := range p.Findings {
-		if f.Severity == SeverityError {
+		if f.blocks() {
 			errs = append(errs, f)
 		}
 	}

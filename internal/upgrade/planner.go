@@ -1,7 +1,6 @@
 package upgrade
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -11,15 +10,17 @@ type Wanted struct {
 	Target Version
 	// Through pins the releases of minors on the way; of the others it is the newest patch that all nodes are offered.
 	Through []Version
+	// Waive are ids of findings that a person has looked at and does not want to be stopped by.
+	Waive []string
 }
 
 // MakePlan decides what will be done to bring an observed cluster to what is wanted. It never fails: what stands in the
 // way is among the plan's findings, and a plan with errors has no hops.
 func MakePlan(c Cluster, w Wanted, s Settings) Plan {
 	p := Plan{Cluster: c.Name, Current: c.Version, Target: w.Target, Nodes: sortNodes(c.Nodes), Settings: s}
-	hops, found := makeHops(p, w.Through)
-	found = append(found, checkNodes(p, len(hops))...)
-	p.Findings = mergeFindings(append(found, c.Problems...))
+	hops, found := makeHops(p, w)
+	found = slices.Concat(found, checkNow(p), checkNodes(p, len(hops)), c.Problems, checkWaivers(w.Waive))
+	p.Findings = mergeFindings(waive(found, w.Waive))
 	if !p.Refused() {
 		p.Hops = hops
 	}
@@ -31,30 +32,32 @@ func MakePlan(c Cluster, w Wanted, s Settings) Plan {
 
 // makeHops walks the path: each hop is planned from where the one before leaves the nodes. It ends at the first hop
 // that cannot be.
-func makeHops(p Plan, through []Version) (hops []Hop, found []Finding) {
+func makeHops(p Plan, w Wanted) (hops []Hop, found []Finding) {
 	oldest := oldestControlPlane(p.Current, p.Nodes)
 	if problem, remedy := checkPath(oldest, p.Target); problem != "" {
-		return nil, []Finding{{SeverityError, "version-path", p.Cluster, problem, remedy}}
+		return nil, []Finding{failure(VersionPath, p.Cluster, problem, remedy)}
 	}
 	way := path(oldest, p.Target)
-	if found := checkThrough(p, way, through); len(found) > 0 {
+	if found := checkThrough(p, way, w.Through); len(found) > 0 {
 		return nil, found
 	}
 	if catchesUp(p, oldest) {
-		way = append([]Version{oldest}, way...)
+		behind := p
+		behind.Nodes = slices.DeleteFunc(slices.Clone(p.Nodes), func(n Node) bool { return !n.leftBehind(way[0]) })
+		found = checkHop(behind, oldest)
+		if blocked(found, w.Waive) {
+			return nil, found
+		}
+		hops = append(hops, makeHop(behind, oldest, way[0]))
+		p.Nodes = hops[0].leaves(p.Nodes)
 	}
 	for i, to := range way {
 		var next Version // the zero value after the last hop
 		if i < len(way)-1 {
-			next = way[i+1]
-			if to != oldest {
-				to = passing(p.Nodes, to, through)
-			}
+			to, next = passing(p.Nodes, to, w.Through), way[i+1]
 		}
-		if found = checkVersions(p, to); len(found) == 0 {
-			found = append(checkPackages(p, to), checkKubeadm(p, to)...)
-		}
-		if len(found) > 0 {
+		found = append(found, checkHop(p, to)...)
+		if blocked(found, w.Waive) {
 			return nil, found
 		}
 		hop := makeHop(p, to, next)
@@ -63,25 +66,15 @@ func makeHops(p Plan, through []Version) (hops []Hop, found []Finding) {
 		}
 		p.Current, p.Nodes = to, hop.leaves(p.Nodes)
 	}
-	return hops, nil
+	return hops, found
 }
 
-// checkThrough finds pinned releases that the way does not go through.
-func checkThrough(p Plan, way, through []Version) []Finding {
-	var found []Finding
-	for i, pin := range through {
-		var problem string
-		switch {
-		case !slices.ContainsFunc(way[:len(way)-1], pin.SameMinor):
-			problem = fmt.Sprintf("the way to %s does not pass %s before its last hop, so %s cannot be a stop on it", p.Target, pin.MinorString(), pin)
-		case slices.ContainsFunc(through[:i], pin.SameMinor):
-			problem = fmt.Sprintf("two stops are pinned for %s", pin.MinorString())
-		default:
-			continue
-		}
-		found = append(found, Finding{SeverityError, "version-path", p.Cluster, problem, "name one release for each minor between the cluster's and the target's"})
+// checkHop looks for what stands in the way of a hop.
+func checkHop(p Plan, to Version) []Finding {
+	if found := checkVersions(p, to); len(found) > 0 {
+		return found
 	}
-	return found
+	return append(checkPackages(p, to), checkKubeadm(p, to)...)
 }
 
 // passing is the release of a minor on the way that the hop goes to.
@@ -106,19 +99,6 @@ func catchesUp(p Plan, oldest Version) bool {
 // worker last, as far as that can be told: it is taken to be the installed one.
 func (n Node) leftBehind(v Version) bool {
 	return !n.ControlPlane && !n.Host.Kubeadm.IsZero() && n.Host.Kubeadm.MinorsBehind(v) > kubeadmMaxStep
-}
-
-// checkKubeadm holds the workers against kubeadm's own skew policy, which is narrower than Kubernetes'.
-func checkKubeadm(p Plan, to Version) []Finding {
-	var found []Finding
-	for _, n := range p.Nodes {
-		if n.leftBehind(to) && n.Host.Problem == "" {
-			found = append(found, Finding{SeverityError, "kubeadm-skew", n.Name,
-				fmt.Sprintf("kubeadm is %s; one of %s may manage a node only after one of the minor before", n.Host.Kubeadm, to.MinorString()),
-				"replace that node by a new one, or run `kubeadm upgrade node` there with each minor's kubeadm"})
-		}
-	}
-	return found
 }
 
 // sortNodes puts control planes first, then workers, each by name.
@@ -194,138 +174,6 @@ func newestPatch(nodes []Node, minor Version) Version {
 		}
 	}
 	return append(candidates, minor)[0]
-}
-
-// installed is the version of one thing on a node.
-type installed struct {
-	name    string
-	version Version
-}
-
-// versions are those of everything on the node that an upgrade moves.
-func (n Node) versions() []installed {
-	var all []installed
-	for _, component := range ControlPlaneComponents {
-		all = append(all, installed{component, n.Components[component]})
-	}
-	return append(all, installed{"kubelet", n.Kubelet}, installed{"kubeadm", n.Host.Kubeadm})
-}
-
-// checkVersions applies the version skew policy to a hop, and lets nothing go back.
-func checkVersions(p Plan, to Version) []Finding {
-	var found []Finding
-	add := func(check, target, message, remedy string) {
-		found = append(found, Finding{SeverityError, check, target, message, remedy})
-	}
-	for _, n := range p.Nodes {
-		if problem := checkKubelet(n.Name, n.Kubelet, to); problem != "" {
-			add("version-skew", n.Name, problem, "bring that kubelet within the skew policy first")
-		}
-		for _, has := range n.versions() {
-			if !to.Less(has.version) {
-				continue
-			}
-			what, remedy := "the target "+to.String(), "choose a target of "+has.version.String()+" or newer"
-			switch {
-			case to != p.Target:
-				what, remedy = to.String()+", which comes before the target", "install an older one first"
-			case has.name == "kubeadm":
-				remedy += ", or install the older kubeadm"
-			}
-			add("version-path", n.Name, fmt.Sprintf("%s is %s, newer than %s", has.name, has.version, what), remedy)
-		}
-	}
-	return found
-}
-
-// checkPackages looks for nodes that are not offered what a hop needs. A node that could not be looked at has a finding
-// of its own.
-func checkPackages(p Plan, to Version) []Finding {
-	remedy := "choose a version that it has, or update the mirror"
-	if to != p.Target {
-		remedy = fmt.Sprintf("update the mirror: the way to %s goes through %s", p.Target, to.MinorString())
-	}
-	var found []Finding
-	for _, n := range p.Nodes {
-		if lacks(n, to) {
-			found = append(found, Finding{SeverityError, "package-missing", n.Name, fmt.Sprintf("the repository %s/%s has no kubeadm %s (%s)",
-				p.Settings.Repository, to.MinorString(), to, newest(n.Host.offered(to))), remedy})
-		}
-	}
-	return found
-}
-
-// lacks reports whether the node, as far as it could be looked at, needs packages of v and is not offered them.
-func lacks(n Node, v Version) bool {
-	looked := n.Host.Problem == "" && n.Host.PackageManager != ""
-	needs := n.Kubelet != v || n.Host.Kubeadm != v
-	return looked && needs && !slices.Contains(n.Host.Available, v)
-}
-
-// offered are the versions of v's minor that the host is offered.
-func (h Host) offered(v Version) []Version {
-	return slices.DeleteFunc(slices.Clone(h.Available), func(w Version) bool { return !w.SameMinor(v) })
-}
-
-// backupReserve is kept free beside the etcd snapshot and kubeadm's own copy of the etcd data directory, in bytes.
-const backupReserve = 256 << 20
-
-// checkNodes looks for what would stop the work on a node. Every hop makes a backup.
-func checkNodes(p Plan, hops int) []Finding {
-	var found []Finding
-	add := func(severity Severity, check, target, message, remedy string) {
-		found = append(found, Finding{severity, check, target, message, remedy})
-	}
-	if !slices.ContainsFunc(p.Nodes, func(n Node) bool { return n.ControlPlane }) {
-		add(SeverityError, "control-plane", p.Cluster, "no node carries the label node-role.kubernetes.io/control-plane",
-			"pawl upgrades kubeadm clusters whose control plane nodes are labelled so")
-	}
-	for _, n := range p.Nodes {
-		if !n.Ready {
-			add(SeverityError, "node-ready", n.Name, "the node is not Ready", "repair it or remove it from the cluster first")
-		}
-		if n.Cordoned {
-			add(SeverityInfo, "node-cordoned", n.Name, "the node is cordoned and will stay so", "")
-		}
-		switch {
-		case n.Host.Problem != "":
-			add(SeverityError, "host", n.Name, n.Host.Problem, "")
-		case n.Host.PackageManager == "":
-			add(SeverityError, "package-manager", n.Name, fmt.Sprintf("no package manager that pawl knows (os %s)", n.Host.OS),
-				"apt is supported")
-		}
-		if n.ControlPlane && n.Host.Problem == "" {
-			if need := 2*n.Host.EtcdBytes*int64(max(1, hops)) + backupReserve; n.Host.FreeBytes < need {
-				add(SeverityError, "disk-space", n.Name, fmt.Sprintf("%d MiB free under /var/lib, %d MiB needed for backups",
-					n.Host.FreeBytes>>20, need>>20), "free some space")
-			}
-		}
-	}
-	return found
-}
-
-// mergeFindings says once what is the case for several targets.
-func mergeFindings(found []Finding) []Finding {
-	var merged []Finding
-	for _, f := range found {
-		i := slices.IndexFunc(merged, func(m Finding) bool {
-			m.Target = f.Target
-			return m == f
-		})
-		if i < 0 {
-			merged = append(merged, f)
-		} else if f.Target != "" {
-			merged[i].Target += ", " + f.Target
-		}
-	}
-	return merged
-}
-
-func newest(available []Version) string {
-	if len(available) == 0 {
-		return "it has none of that minor"
-	}
-	return "its newest is " + slices.MaxFunc(available, Version.Compare).String()
 }
 
 // makeHop lays out one hop: control planes, then workers. What is done already is left out. next is a version of the

@@ -101,12 +101,12 @@ func TestPlanRefuses(t *testing.T) {
 		"no package manager": {func(c *Cluster) { c.Nodes[1].Host.PackageManager, c.Nodes[1].Host.OS = "", "flatcar" }, "v1.37.2",
 			"w1: no package manager that pawl knows (os flatcar); apt is supported"},
 		"disk": {func(c *Cluster) { c.Nodes[0].Host.FreeBytes = 1 << 20 }, "v1.37.2",
-			"cp1: 1 MiB free under /var/lib, 256 MiB needed for backups; free some space"},
+			"cp1: 1 MiB free under /var/lib, 256 MiB needed for backups; free some space, or waive disk-space"},
 		"disk for every hop's backup": {func(c *Cluster) {
 			offer(c, "v1.37.2", "v1.38.0")
 			c.Nodes[0].Host.EtcdBytes, c.Nodes[0].Host.FreeBytes = 512<<20, 2000<<20
 		}, "v1.38.0",
-			"cp1: 2000 MiB free under /var/lib, 2304 MiB needed for backups; free some space"},
+			"cp1: 2000 MiB free under /var/lib, 2304 MiB needed for backups; free some space, or waive disk-space"},
 		"newer kubeadm": {func(c *Cluster) { c.Nodes[1].Host.Kubeadm = MustVersion("v1.37.5") }, "v1.37.2",
 			"w1: kubeadm is v1.37.5, newer than the target v1.37.2; choose a target of v1.37.5 or newer, or install the older kubeadm"},
 		"newer kubelet": {func(c *Cluster) { c.Nodes[1].Kubelet = MustVersion("v1.37.5") }, "v1.37.2",
@@ -223,11 +223,46 @@ func TestFewestDrains(t *testing.T) {
 	require.Equal(t, 3+1, at("v1.34.0", "v1.37.0").Drains, "three of the control plane node, one of the worker")
 }
 
+func TestWaivers(t *testing.T) {
+	c := healthy(1, 1)
+	c.Nodes[0].Host.FreeBytes = 1 << 20
+	p := MakePlan(c, Wanted{Target: v137, Waive: []string{DiskSpace}}, settings())
+	require.False(t, p.Refused())
+	require.Len(t, p.Hops, 1)
+	require.Equal(t, SeverityError, p.Findings[0].Severity, "it is what it is")
+	require.True(t, p.Findings[0].Waived)
+	require.Equal(t, "cp1: 1 MiB free under /var/lib, 256 MiB needed for backups (waived)", p.Findings[0].String())
+
+	c.Nodes[1].Ready = false
+	p = MakePlan(c, Wanted{Target: v137, Waive: []string{DiskSpace, NodeReady}}, settings())
+	require.Len(t, p.Errors(), 2, "what cannot be waived stays, and is not ignored silently")
+	require.Equal(t, `"node-ready" cannot be waived; these can: kubeadm-skew, disk-space`, p.Errors()[1].String())
+}
+
+func TestVersionsThatAreOutOfThePolicyNow(t *testing.T) {
+	c := healthy(2, 1)
+	c.Nodes[0].Components[Scheduler] = v137
+	c.Nodes[2].Kubelet, c.Nodes[2].Host.Kubeadm = v137, v137
+	p := MakePlan(c, Wanted{Target: v137}, settings())
+	require.False(t, p.Refused())
+	require.Len(t, p.Findings, 2)
+	require.Equal(t, "cp1: kube-scheduler is v1.37.2; v1.35 to v1.36 are allowed beside kube-apiserver v1.36.3; the upgrade puts it right", p.Findings[0].String())
+	require.Equal(t, "w1: kubelet is v1.37.2; v1.33 to v1.36 are allowed beside kube-apiserver v1.36.3; the upgrade puts it right", p.Findings[1].String())
+	require.Equal(t, "https://kubernetes.io/releases/version-skew-policy/#kubelet", p.Findings[1].Source)
+
+	c = healthy(2, 0)
+	c.Nodes[1].Components = map[string]Version{APIServer: MustVersion("v1.34.0"), ControllerManager: MustVersion("v1.34.0"), Scheduler: MustVersion("v1.34.0")}
+	offer(&c, "v1.35.4", "v1.36.3", "v1.37.2")
+	p = MakePlan(c, Wanted{Target: v137}, settings())
+	require.True(t, p.Refused())
+	require.Contains(t, p.Errors()[len(p.Errors())-1].String(), "API servers may be one minor apart, these are 2")
+}
+
 func TestStopsMayBePinned(t *testing.T) {
 	c := healthy(1, 1)
 	offer(&c, "v1.37.0", "v1.37.2", "v1.38.0", "v1.38.1", "v1.39.0")
 	v139 := MustVersion("v1.39.0")
-	p := MakePlan(c, Wanted{v139, versions("v1.37.0")}, settings())
+	p := MakePlan(c, Wanted{Target: v139, Through: versions("v1.37.0")}, settings())
 	require.Empty(t, p.Findings)
 	require.Equal(t, [][2]Version{{v136, MustVersion("v1.37.0")}, {MustVersion("v1.37.0"), MustVersion("v1.38.1")}, {MustVersion("v1.38.1"), v139}}, moves(p))
 	for pin, want := range map[string]string{
@@ -235,11 +270,11 @@ func TestStopsMayBePinned(t *testing.T) {
 		"v1.36.9": "lab: the way to v1.39.0 does not pass v1.36 before its last hop, so v1.36.9 cannot be a stop on it; name one release for each minor between the cluster's and the target's",
 		"v1.39.0": "lab: the way to v1.39.0 does not pass v1.39 before its last hop, so v1.39.0 cannot be a stop on it; name one release for each minor between the cluster's and the target's",
 	} {
-		p := MakePlan(c, Wanted{v139, versions(pin)}, settings())
+		p := MakePlan(c, Wanted{Target: v139, Through: versions(pin)}, settings())
 		require.Len(t, p.Errors(), 1)
 		require.Equal(t, want, p.Errors()[0].String())
 	}
-	p = MakePlan(c, Wanted{v139, versions("v1.37.0", "v1.37.2")}, settings())
+	p = MakePlan(c, Wanted{Target: v139, Through: versions("v1.37.0", "v1.37.2")}, settings())
 	require.Equal(t, "lab: two stops are pinned for v1.37; name one release for each minor between the cluster's and the target's", p.Errors()[0].String())
 }
 
@@ -265,10 +300,22 @@ func TestWorkersThatWereLeftBehindCatchUp(t *testing.T) {
 	require.Zero(t, CatchUp(c, c.Nodes[1], MustVersion("v1.36.5")), "within the minor nothing is skipped")
 	c.Nodes[1].Host.Kubeadm = MustVersion("v1.34.1")
 	require.Equal(t, "w1: kubeadm is v1.34.1; one of v1.36 may manage a node only after one of the minor before; "+
-		"replace that node by a new one, or run `kubeadm upgrade node` there with each minor's kubeadm",
+		"replace that node by a new one, or waive kubeadm-skew",
 		MakePlan(c, Wanted{Target: v137}, settings()).Errors()[0].String(), "too far even for where the cluster is")
 
+	p = MakePlan(c, Wanted{Target: v137, Waive: []string{KubeadmSkew}}, settings())
+	require.False(t, p.Refused())
+	require.Equal(t, [][2]Version{{v136, v136}, {v136, v137}}, moves(p))
+	require.Equal(t, "w1: kubeadm is v1.34.1; one of v1.36 may manage a node only after one of the minor before (waived)", p.Findings[0].String())
+	require.Contains(t, p.Findings[0].Source, "https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/")
+
 	c.Nodes[1].Host.Kubeadm = v135
+	c.Nodes[2] = nodeAt("w2", false, MustVersion("v1.36.9"))
+	offer(&c, "v1.36.3", "v1.37.2")
+	p = MakePlan(c, Wanted{Target: v137}, settings())
+	require.Empty(t, p.Findings, "a newer patch on another worker is in nobody's way")
+	require.Len(t, p.Hops[0].Workers, 1)
+
 	offer(&c, "v1.37.2")
 	require.Contains(t, MakePlan(c, Wanted{Target: v137}, settings()).Errors()[0].String(), "w1: kubeadm is v1.35.4; one of v1.37",
 		"what would help is not offered")
@@ -391,13 +438,16 @@ func TestPlansKeepTheSkewPolicy(t *testing.T) {
 		}
 		s := settings()
 		s.WorkerPath = rapid.SampledFrom([]WorkerPath{FewestDrains, EveryMinor, ""}).Draw(t, "way of the workers")
-		p := MakePlan(c, Wanted{Target: target}, s)
+		w := Wanted{Target: target, Waive: rapid.SampledFrom([][]string{nil, {KubeadmSkew}}).Draw(t, "waived")}
+		p := MakePlan(c, w, s)
 		if p.Refused() {
 			require.Empty(t, p.Hops)
 			return
 		}
-		requireDrains(t, c, p)
-		walk(t, c, p)
+		if w.Waive == nil {
+			requireDrains(t, c, p)
+		}
+		walk(t, c, p, w.Waive != nil)
 	})
 }
 
@@ -454,7 +504,7 @@ func halfDone(t *rapid.T, minor int) Cluster {
 }
 
 // walk applies the plan's steps in order to a model of the cluster.
-func walk(t *rapid.T, c Cluster, p Plan) {
+func walk(t *rapid.T, c Cluster, p Plan, kubeadmMaySkip bool) {
 	nodes := map[string]*Node{}
 	for i := range c.Nodes {
 		nodes[c.Nodes[i].Name] = &c.Nodes[i]
@@ -494,7 +544,7 @@ func walk(t *rapid.T, c Cluster, p Plan) {
 					require.Equal(t, hop.To, to)
 					require.False(t, to.Less(n.Host.Kubeadm), "kubeadm of %s goes back", n.Name)
 					require.True(t, n.Host.Kubeadm == to || slices.Contains(n.Host.Available, to), "%s is offered %s", n.Name, to)
-					require.LessOrEqual(t, n.Host.Kubeadm.MinorsBehind(to), 1, "kubeadm of %s skips a minor", n.Name)
+					require.True(t, kubeadmMaySkip || n.Host.Kubeadm.MinorsBehind(to) <= 1, "kubeadm of %s skips a minor", n.Name)
 					n.Host.Kubeadm = to
 				case UpgradeControlPlane:
 					require.Equal(t, configured != plan.To, plan.Role == FirstControlPlane, "the cluster-wide upgrade is applied exactly once, first")
@@ -506,7 +556,7 @@ func walk(t *rapid.T, c Cluster, p Plan) {
 				case UpgradeNodeConfig:
 					require.Equal(t, hop.To, configured)
 					require.Equal(t, hop.To, n.Host.Kubeadm)
-					require.True(t, kubeadmAllowsKubelet(hop.To, n.Kubelet) || !plan.KeepsKubelet())
+					require.True(t, kubeadmMaySkip || kubeadmAllowsKubelet(hop.To, n.Kubelet))
 				case RestartKubelet:
 					require.False(t, plan.To.Less(n.Kubelet), "kubelet of %s goes back", n.Name)
 					n.Kubelet = plan.To

@@ -180,5 +180,7 @@ func kubeadmAllowsKubelet(kubeadm, kubelet Version) bool {
 }
 
 // kubeadmMaxStep is how many minors newer a kubeadm may be than the one that last managed the node.
-// Source: https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/create-cluster-kubeadm/#kubeadm-s-skew-against-kubeadm
 const kubeadmMaxStep = 1
+
+// kubeadmSkewPolicy is kubeadm's own.
+const kubeadmSkewPolicy = "https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/create-cluster-kubeadm/"

@@ -64,6 +64,7 @@ func TestBadInputNeedsNoServer(t *testing.T) {
 		{"plan lab", "plan lab: no target: say --to v1.37.2"},
 		{"plan lab --to 1.37", `plan lab: "1.37" is not a Kubernetes version`},
 		{"start lab --to latest", `start lab: "latest" is not a Kubernetes version`},
+		{"plan lab --to v1.37.2 --through v1.36", `plan lab: --through: "v1.36" is not a Kubernetes version`},
 		{"plan ../lab --to v1.37.2", `plan: "../lab" is not a cluster's name`},
 		{"plan lab --to v1.37.2 -o yaml", `--output "yaml", wanted text or json`},
 		{"plan", "accepts 1 arg(s), received 0"},

@@ -10,21 +10,35 @@ import (
 	"github.com/pawl-dev/pawl/workflows"
 )
 
-// upgradeInput reads a cluster's name and a target. What can be told to be wrong here needs no server.
-func upgradeInput(op, cluster, target string, through []string) (workflows.ClusterUpgradeInput, error) {
+// upgradeFlags are those that say what an upgrade is to be, the same to plan and start.
+type upgradeFlags struct {
+	to      string
+	through []string
+	waive   []string
+}
+
+// add adds them to a command.
+func (f *upgradeFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.to, "to", "", "the Kubernetes version to reach, such as v1.37.2 (required)")
+	c.Flags().StringSliceVar(&f.through, "through", nil, "the release of a minor on the way, such as v1.36.3 (default: the newest that all nodes are offered)")
+	c.Flags().StringSliceVar(&f.waive, "waive", nil, "id of a finding that is not to stop the upgrade, such as disk-space")
+}
+
+// input reads a cluster's name and the flags. What can be told to be wrong here needs no server.
+func (f *upgradeFlags) input(op, cluster string) (workflows.ClusterUpgradeInput, error) {
 	var none workflows.ClusterUpgradeInput
 	if err := checkCluster(op, cluster); err != nil {
 		return none, err
 	}
-	if target == "" {
+	if f.to == "" {
 		return none, exit.Errorf(exit.BadInput, "%s %s: no target: say --to v1.37.2", op, cluster)
 	}
-	version, err := upgrade.ParseVersion(target)
+	version, err := upgrade.ParseVersion(f.to)
 	if err != nil {
 		return none, exit.Errorf(exit.BadInput, "%s %s: %v", op, cluster, err)
 	}
-	in := workflows.ClusterUpgradeInput{Cluster: cluster, TargetVersion: version.String()}
-	for _, stop := range through {
+	in := workflows.ClusterUpgradeInput{Cluster: cluster, TargetVersion: version.String(), Waive: f.waive}
+	for _, stop := range f.through {
 		v, err := upgrade.ParseVersion(stop)
 		if err != nil {
 			return none, exit.Errorf(exit.BadInput, "%s %s: --through: %v", op, cluster, err)
@@ -32,12 +46,6 @@ func upgradeInput(op, cluster, target string, through []string) (workflows.Clust
 		in.Through = append(in.Through, v.String())
 	}
 	return in, nil
-}
-
-// targetFlags adds those that say where to go, the same to plan and start.
-func targetFlags(c *cobra.Command, to *string, through *[]string) {
-	c.Flags().StringVar(to, "to", "", "the Kubernetes version to reach, such as v1.37.2 (required)")
-	c.Flags().StringSliceVar(through, "through", nil, "the release of a minor on the way, such as v1.36.3 (default: the newest that all nodes are offered)")
 }
 
 // checkCluster refuses names that cannot be the name of a definition.

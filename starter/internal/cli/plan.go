@@ -11,8 +11,8 @@ import (
 )
 
 func planCommand() *cobra.Command {
-	var to, format string
-	var through []string
+	var wanted upgradeFlags
+	var format string
 	c := &cobra.Command{
 		Use:   "plan CLUSTER --to VERSION",
 		Short: "Show what an upgrade would do, and what stands in its way",
@@ -24,7 +24,7 @@ Exits with 10 when the upgrade is refused, 2 when the cluster is not known.`,
 			"  pawl plan lab --to v1.37.2 --through v1.36.3",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in, err := upgradeInput("plan", args[0], to, through)
+			in, err := wanted.input("plan", args[0])
 			if err != nil {
 				return err
 			}
@@ -53,7 +53,7 @@ Exits with 10 when the upgrade is refused, 2 when the cluster is not known.`,
 			return err
 		},
 	}
-	targetFlags(c, &to, &through)
+	wanted.add(c)
 	outputFlag(c, &format)
 	return c
 }

@@ -24,8 +24,8 @@ type started struct {
 }
 
 func startCommand() *cobra.Command {
-	var to, format string
-	var through []string
+	var wanted upgradeFlags
+	var format string
 	var watch bool
 	c := &cobra.Command{
 		Use:   "start CLUSTER --to VERSION",
@@ -37,7 +37,7 @@ Exits with 10 and starts nothing when the plan is refused, 11 when an upgrade of
 		Example: "  pawl start lab --to v1.37.2 --watch",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in, err := upgradeInput("start", args[0], to, through)
+			in, err := wanted.input("start", args[0])
 			if err != nil {
 				return err
 			}
@@ -60,7 +60,7 @@ Exits with 10 and starts nothing when the plan is refused, 11 when an upgrade of
 			return follow(cmd, client, in.Cluster, asJSON)
 		},
 	}
-	targetFlags(c, &to, &through)
+	wanted.add(c)
 	c.Flags().BoolVarP(&watch, "watch", "w", false, "follow it until it ends")
 	outputFlag(c, &format)
 	return c

@@ -97,7 +97,7 @@ func TestPlan(t *testing.T) {
 			c.Nodes[0].Components[upgrade.APIServer] = v137
 			c.Nodes[3].Cordoned = true
 			c.Nodes[4].CordonedByPawl = true
-			c.Problems = []upgrade.Finding{{Severity: upgrade.SeverityWarning, Check: "budget", Target: "payments/api",
+			c.Problems = []upgrade.Finding{{Severity: upgrade.SeverityWarning, ID: "budget", Target: "payments/api",
 				Message: "the PodDisruptionBudget allows no disruption now", Remedy: "the drain of its nodes will wait"}}
 		}),
 		"plan-refused": makePlan(func(c *upgrade.Cluster) {
