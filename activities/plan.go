@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -54,7 +55,7 @@ func (in PlanInput) wanted() (w upgrade.Wanted, err error) {
 	if w.Target, err = upgrade.ParseVersion(in.Target); err != nil {
 		return w, err
 	}
-	w.Waive = in.Waive
+	w.Waive, w.Now = in.Waive, time.Now()
 	for _, text := range in.Through {
 		v, err := upgrade.ParseVersion(text)
 		if err != nil {

@@ -30,6 +30,7 @@ const (
 	HostProblem        = "host"
 	DiskSpace          = "disk-space"
 	DrainBlocked       = "drain-blocked"
+	EndOfLife          = "end-of-life"
 	BadWaiver          = "waiver"
 )
 

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"slices"
 	"strings"
+	"time"
 )
 
 // Wanted is what a person asks of a plan.
@@ -12,6 +13,8 @@ type Wanted struct {
 	Through []Version
 	// Waive are ids of findings that a person has looked at and does not want to be stopped by.
 	Waive []string
+	// Now is when the plan is made; zero where it does not matter.
+	Now time.Time
 }
 
 // MakePlan decides what will be done to bring an observed cluster to what is wanted. It never fails: what stands in the
@@ -19,7 +22,7 @@ type Wanted struct {
 func MakePlan(c Cluster, w Wanted, s Settings) Plan {
 	p := Plan{Cluster: c.Name, Current: c.Version, Target: w.Target, Nodes: sortNodes(c.Nodes), Settings: s}
 	hops, found := makeHops(p, w)
-	found = slices.Concat(found, checkNow(p), checkNodes(p, len(hops)), c.Problems, checkWaivers(w.Waive))
+	found = slices.Concat(found, checkNow(p), checkSupport(p, w.Now), checkNodes(p, len(hops)), c.Problems, checkWaivers(w.Waive))
 	p.Findings = mergeFindings(waive(found, w.Waive))
 	if !p.Refused() {
 		p.Hops = hops
