@@ -30,6 +30,7 @@ const (
 	HostProblem        = "host"
 	DiskSpace          = "disk-space"
 	DrainBlocked       = "drain-blocked"
+	EtcdVersion        = "etcd-version"
 	EndOfLife          = "end-of-life"
 	BadWaiver          = "waiver"
 )

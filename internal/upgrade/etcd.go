@@ -1,0 +1,41 @@
+package upgrade
+
+import "fmt"
+
+// etcdStep is a move of etcd to a newer minor that a release of Kubernetes brings, and from where etcd supports it.
+type etcdStep struct {
+	kubernetes Version // the first release whose kubeadm brings it
+	brings     Version // etcd's
+	least      Version // that every member must have before
+	source     string
+}
+
+// etcdSteps are those of which etcd says that an older patch is not enough. kubeadm compares image tags only and goes on.
+var etcdSteps = []etcdStep{
+	{MustVersion("v1.34.0"), MustVersion("v3.6.0"), MustVersion("v3.5.32"), "https://etcd.io/docs/v3.6/upgrades/upgrade_3_6/"},
+	{MustVersion("v1.37.0"), MustVersion("v3.7.0"), MustVersion("v3.6.11"), "https://etcd.io/docs/v3.7/upgrades/upgrade_3_7/"},
+}
+
+// checkEtcd warns of members that are older than what etcd wants before a move on the way.
+func checkEtcd(p Plan) []Finding {
+	oldest := oldestControlPlane(p.Current, p.Nodes)
+	var found []Finding
+	for _, step := range etcdSteps {
+		if !oldest.Less(step.kubernetes) || p.Target.Less(step.kubernetes) {
+			continue // not on the way
+		}
+		for _, n := range p.Nodes {
+			has, err := ParseVersion(n.EtcdImage)
+			has.pre = "" // the number of the image's build: 3.6.8-0
+			if err != nil || !has.Less(step.least) {
+				continue
+			}
+			found = append(found, Finding{ID: EtcdVersion, Severity: SeverityWarning, Target: n.Name,
+				Message: fmt.Sprintf("etcd is %s; before %s, which kubeadm of %s brings, etcd wants every member at %s or newer",
+					has.Number(), step.brings.Number(), step.kubernetes.MinorString(), step.least.Number()),
+				Remedy: "set etcd.local.imageTag in kubeadm's ClusterConfiguration to such a release for the hop before, and take it out again",
+				Source: step.source})
+		}
+	}
+	return found
+}
