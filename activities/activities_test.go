@@ -156,6 +156,19 @@ func TestPlanLooksForWhatAWorkerLeftBehindNeeds(t *testing.T) {
 	require.Equal(t, map[string]int{"Settings": 1, "Observe": 1, "Observe cp1": 1, "Observe w1": 2, "Observe w2": 1}, looked)
 }
 
+func TestInventoryLooksIntoEveryRepository(t *testing.T) {
+	w := &world{seen: upgrade.Cluster{Version: v136, Nodes: []upgrade.Node{{Name: "cp1", ControlPlane: true, Kubelet: v136}}}}
+	env, a := environment(t, w)
+	v, err := env.ExecuteActivity(a.Observe, ObserveInput{Cluster: "lab"})
+	require.NoError(t, err)
+	var seen upgrade.Inventory
+	require.NoError(t, v.Get(&seen))
+	require.Equal(t, "lab", seen.Cluster.Name)
+	require.False(t, seen.Made.IsZero())
+	require.Equal(t, []string{"Settings", "Observe", "Observe cp1", "Observe cp1"}, w.calls, "the minors to come, and the one that it is at")
+	require.Equal(t, []upgrade.Version{v136}, w.minors, "at last")
+}
+
 func TestWhereTheKubeletStaysKubectlComesAlong(t *testing.T) {
 	for keeps, want := range map[bool][]string{false: {"kubeadm"}, true: {"kubeadm", "kubectl"}} {
 		w := &world{}

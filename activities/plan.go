@@ -22,6 +22,11 @@ type PlanInput struct {
 	Waive []string `json:"waive,omitempty"`
 }
 
+// ObserveInput says which cluster is to be looked at.
+type ObserveInput struct {
+	Cluster string `json:"cluster"`
+}
+
 // hostsAtOnce bounds how many machines are looked at side by side.
 const hostsAtOnce = 20
 
@@ -31,31 +36,45 @@ func (a *Activities) MakePlan(ctx context.Context, in PlanInput) (upgrade.Plan, 
 	if err != nil {
 		return upgrade.Plan{}, fault.Wrap(fault.InvalidInput, "plan", in.Cluster, err, "")
 	}
-	settings, err := a.Directory.Settings(in.Cluster)
-	if err != nil {
-		return upgrade.Plan{}, err
-	}
-	api, err := a.Directory.API(in.Cluster)
-	if err != nil {
-		return upgrade.Plan{}, err
-	}
-	cluster, err := api.Observe(ctx)
-	if err != nil {
-		return upgrade.Plan{}, err
-	}
-	cluster.Name = in.Cluster
-	if err := a.observeHosts(ctx, &cluster, settings, wanted.Target); err != nil {
-		return upgrade.Plan{}, err
-	}
-	return upgrade.MakePlan(cluster, wanted, settings), nil
+	seen, err := a.observe(ctx, in.Cluster, func(upgrade.Cluster) upgrade.Version { return wanted.Target }, upgrade.CatchUp)
+	return seen.Plan(wanted), err
 }
+
+// Observe looks at the cluster and all its machines, and into the repositories of every minor that follows, so that plans
+// to any target can be made from what it saw. It changes nothing.
+func (a *Activities) Observe(ctx context.Context, in ObserveInput) (upgrade.Inventory, error) {
+	current := func(c upgrade.Cluster, _ upgrade.Node, _ upgrade.Version) upgrade.Version { return upgrade.Oldest(c) }
+	return a.observe(ctx, in.Cluster, upgrade.Farthest, current)
+}
+
+// observe looks at everything that a plan to the target needs. besides names one more minor whose packages a node may
+// need, or none.
+func (a *Activities) observe(ctx context.Context, cluster string, target func(upgrade.Cluster) upgrade.Version, besides minorOf) (upgrade.Inventory, error) {
+	var seen upgrade.Inventory
+	var err error
+	if seen.Settings, err = a.Directory.Settings(cluster); err != nil {
+		return seen, err
+	}
+	api, err := a.Directory.API(cluster)
+	if err != nil {
+		return seen, err
+	}
+	if seen.Cluster, err = api.Observe(ctx); err != nil {
+		return seen, err
+	}
+	seen.Cluster.Name, seen.Made = cluster, time.Now()
+	return seen, a.observeHosts(ctx, &seen.Cluster, seen.Settings, target(seen.Cluster), besides)
+}
+
+// minorOf names a minor, by one of its versions, whose packages a node may need on the way of the cluster to a target.
+type minorOf func(c upgrade.Cluster, n upgrade.Node, target upgrade.Version) upgrade.Version
 
 // wanted parses what a person wrote.
 func (in PlanInput) wanted() (w upgrade.Wanted, err error) {
 	if w.Target, err = upgrade.ParseVersion(in.Target); err != nil {
 		return w, err
 	}
-	w.Waive, w.Now = in.Waive, time.Now()
+	w.Waive = in.Waive
 	for _, text := range in.Through {
 		v, err := upgrade.ParseVersion(text)
 		if err != nil {
@@ -68,7 +87,7 @@ func (in PlanInput) wanted() (w upgrade.Wanted, err error) {
 
 // observeHosts looks at every machine. One that cannot be looked at is a finding of the plan, not a failure: a person
 // wants to know all of them at once.
-func (a *Activities) observeHosts(ctx context.Context, c *upgrade.Cluster, s upgrade.Settings, target upgrade.Version) error {
+func (a *Activities) observeHosts(ctx context.Context, c *upgrade.Cluster, s upgrade.Settings, target upgrade.Version, besides minorOf) error {
 	seen := *c // the nodes, before their hosts were looked at
 	seen.Nodes = slices.Clone(c.Nodes)
 	minors := upgrade.Path(seen, target)
@@ -77,7 +96,8 @@ func (a *Activities) observeHosts(ctx context.Context, c *upgrade.Cluster, s upg
 	var mu sync.Mutex
 	for i := range c.Nodes {
 		group.Go(func() error {
-			observed, err := a.observeHost(ctx, seen, seen.Nodes[i], s, minors, target)
+			also := func(n upgrade.Node) upgrade.Version { return besides(seen, n, target) }
+			observed, err := a.observeHost(ctx, c.Name, seen.Nodes[i], s, minors, also)
 			if err != nil {
 				observed = upgrade.Host{Problem: err.Error()}
 			}
@@ -91,8 +111,8 @@ func (a *Activities) observeHosts(ctx context.Context, c *upgrade.Cluster, s upg
 	return ctx.Err()
 }
 
-func (a *Activities) observeHost(ctx context.Context, c upgrade.Cluster, n upgrade.Node, s upgrade.Settings, minors []upgrade.Version, target upgrade.Version) (upgrade.Host, error) {
-	host, err := a.Directory.Host(c.Name, n.Name, n.Address)
+func (a *Activities) observeHost(ctx context.Context, cluster string, n upgrade.Node, s upgrade.Settings, minors []upgrade.Version, also func(upgrade.Node) upgrade.Version) (upgrade.Host, error) {
+	host, err := a.Directory.Host(cluster, n.Name, n.Address)
 	if err != nil {
 		return upgrade.Host{}, err
 	}
@@ -101,9 +121,9 @@ func (a *Activities) observeHost(ctx context.Context, c upgrade.Cluster, n upgra
 		return upgrade.Host{}, err
 	}
 	n.Host = seen
-	if to := upgrade.CatchUp(c, n, target); !to.IsZero() {
+	if v := also(n); !v.IsZero() {
 		// A repository that has that minor no more is no problem of the host; the planner says what it means.
-		if more, err := host.Observe(ctx, s.Repository, []upgrade.Version{to}); err == nil {
+		if more, err := host.Observe(ctx, s.Repository, []upgrade.Version{v}); err == nil {
 			seen.Available = append(seen.Available, more.Available...)
 		}
 	}

@@ -181,6 +181,25 @@ func (s *stage) retry(node ...string) {
 	require.Equal(s.t, 0, code, out)
 }
 
+// requirePlanFromInventory requires that the plan from a recorded inventory is the cluster's.
+func (s *stage) requirePlanFromInventory() {
+	s.t.Helper()
+	inventory, code := s.pawl("inventory", s.name)
+	require.Equal(s.t, 0, code, inventory)
+	file := filepath.Join(s.t.TempDir(), "inventory.json")
+	require.NoError(s.t, os.WriteFile(file, []byte(inventory), 0o600))
+	var plans [2]upgrade.Plan
+	for i, args := range [][]string{{"plan", s.name}, {"plan", "--inventory", file}} {
+		out, code := s.pawl(append(args, "--to", to, "-o", "json")...)
+		require.Equal(s.t, 0, code, out)
+		require.NoError(s.t, json.Unmarshal([]byte(out), &plans[i]))
+	}
+	require.Equal(s.t, plans[0].Hops, plans[1].Hops)
+	require.Equal(s.t, plans[0].Findings, plans[1].Findings)
+	require.NotContains(s.t, inventory, "PRIVATE KEY")
+	require.NotContains(s.t, inventory, "token")
+}
+
 // report is what `pawl report -o json` says.
 func (s *stage) report() (r struct{ upgrade.Status }) {
 	s.t.Helper()

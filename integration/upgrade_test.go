@@ -14,6 +14,7 @@ var v135, v136, v137 = upgrade.MustVersion("v1.35.4"), upgrade.MustVersion("v1.3
 func TestTwoHopsKeepBudgets(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, "two-hops", bed.Options{ControlPlanes: 3, Workers: 4, Version: v135, Offered: []upgrade.Version{v136, v137}}, "")
+	s.requirePlanFromInventory()
 	stop := s.guardBudgets()
 	s.start()
 	s.watch(0)

@@ -86,6 +86,7 @@ func run(clusters string) error {
 func register(w worker.Registry, d activities.Directory) {
 	w.RegisterWorkflowWithOptions(workflows.ClusterUpgrade, workflow.RegisterOptions{Name: workflows.ClusterUpgradeName})
 	w.RegisterWorkflowWithOptions(workflows.ClusterPlan, workflow.RegisterOptions{Name: workflows.ClusterPlanName})
+	w.RegisterWorkflowWithOptions(workflows.ClusterInventory, workflow.RegisterOptions{Name: workflows.ClusterInventoryName})
 	w.RegisterWorkflowWithOptions(workflows.NodeUpgrade, workflow.RegisterOptions{Name: workflows.NodeUpgradeName})
 	w.RegisterActivity(&activities.Activities{Directory: d})
 }

@@ -16,6 +16,8 @@ const (
 	ClusterPlanName    = "ClusterPlan"
 	NodeUpgradeName    = "NodeUpgrade"
 
+	ClusterInventoryName = "ClusterInventory"
+
 	QueryStatus = "status" // of ClusterUpgrade: upgrade.Status; of NodeUpgrade: upgrade.NodeStatus
 	QueryPlan   = "plan"   // of ClusterUpgrade: upgrade.Plan
 
@@ -27,6 +29,11 @@ func ClusterUpgradeID(cluster string) string { return "cluster-upgrade/" + clust
 
 // ClusterPlanID is the id of one look at a cluster. Looks do not disturb each other, so each has its own id.
 func ClusterPlanID(cluster, unique string) string { return "cluster-plan/" + cluster + "/" + unique }
+
+// ClusterInventoryID is the id of one inventory of a cluster.
+func ClusterInventoryID(cluster, unique string) string {
+	return "cluster-inventory/" + cluster + "/" + unique
+}
 
 // NodeUpgradeID is the id of a node's part of an upgrade.
 func NodeUpgradeID(cluster, node string) string { return "node-upgrade/" + cluster + "/" + node }
@@ -54,6 +61,11 @@ func (in *ClusterUpgradeInput) UnmarshalJSON(b []byte) error {
 		return fmt.Errorf(`input of %s: %w; wanted {"cluster":"NAME","targetVersion":"v1.37.2"}`, ClusterUpgradeName, err)
 	}
 	return nil
+}
+
+// ClusterInventoryInput is what a person gives to record a cluster: {"cluster":"lab"}.
+type ClusterInventoryInput struct {
+	Cluster string `json:"cluster"`
 }
 
 // Decision is what a person says to an upgrade that asks: {"reason":"budget fixed"}.

@@ -18,3 +18,11 @@ func makePlan(ctx workflow.Context, in ClusterUpgradeInput) (upgrade.Plan, error
 	err := workflow.ExecuteActivity(ctx, act.MakePlan, activities.PlanInput{Cluster: in.Cluster, Target: in.TargetVersion, Through: in.Through, Waive: in.Waive}).Get(ctx, &plan)
 	return plan, err
 }
+
+// ClusterInventory records all that plans for the cluster are made from. It changes nothing.
+func ClusterInventory(ctx workflow.Context, in ClusterInventoryInput) (upgrade.Inventory, error) {
+	var seen upgrade.Inventory
+	ctx = workflow.WithActivityOptions(ctx, planOptions("Observe "+in.Cluster))
+	err := workflow.ExecuteActivity(ctx, act.Observe, activities.ObserveInput{Cluster: in.Cluster}).Get(ctx, &seen)
+	return seen, err
+}

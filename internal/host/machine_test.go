@@ -33,7 +33,7 @@ func observeChangesNothing(t *testing.T, l *bed) {
 		t.Fatal(err)
 	}
 	t.Logf("%+v", seen)
-	if seen.Problem != "" || seen.OS != "debian" || seen.PackageManager != "apt" || seen.Kubeadm.IsZero() || seen.FreeBytes <= 0 || seen.EtcdBytes != 0 {
+	if seen.Problem != "" || seen.Unread.Problem != "" || seen.OS != "debian" || seen.PackageManager != "apt" || seen.Kubeadm.IsZero() || seen.FreeBytes <= 0 || seen.EtcdBytes != 0 {
 		t.Errorf("observed %+v", seen)
 	}
 	if len(seen.Available) == 0 || seen.Available[len(seen.Available)-1].Less(v) {
@@ -44,12 +44,12 @@ func observeChangesNothing(t *testing.T, l *bed) {
 	}
 	// A minor that does not exist is a finding, not an end of the observation.
 	seen, err = l.host.Observe(t.Context(), l.repository, []upgrade.Version{v, upgrade.MustVersion("v1.99.0")})
-	if err != nil || !strings.Contains(seen.Problem, "/v1.99: ") || seen.Kubeadm.IsZero() || len(seen.Available) == 0 {
+	if err != nil || !strings.Contains(seen.Unread.Problem, "/v1.99: ") || seen.Kubeadm.IsZero() || len(seen.Available) == 0 {
 		t.Errorf("v1.99.0: %+v, %v", seen, err)
 	}
-	t.Logf("v1.99.0: %s", seen.Problem)
+	t.Logf("v1.99.0: %s", seen.Unread.Problem)
 	seen, err = l.host.Observe(t.Context(), "https://elsewhere.example/core:/stable:", []upgrade.Version{v})
-	if err != nil || !strings.Contains(seen.Problem, "no apt source names https://elsewhere.example/") {
+	if err != nil || !strings.Contains(seen.Unread.Problem, "no apt source names https://elsewhere.example/") {
 		t.Errorf("another repository: %+v, %v", seen, err)
 	}
 	if after := l.sh(t, packagesState); after != before {

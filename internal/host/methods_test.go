@@ -308,7 +308,7 @@ func TestObserve(t *testing.T) {
 		h, _ := hosted(t, slices.Concat(repositories, []answer{{when: "apt-cache madison"}, {when: "apt-get update"}})...)
 		got, err := h.Observe(t.Context(), mirrored, append(minors, upgrade.MustVersion("v1.39.0")))
 		want := []upgrade.Version{upgrade.MustVersion("v1.36.2"), v136, v137}
-		if err != nil || got.Problem != "" || !slices.Equal(got.Available, want) {
+		if err != nil || got.Unread.Problem != "" || !slices.Equal(got.Available, want) {
 			t.Errorf("%+v, %v", got, err)
 		}
 	})
@@ -317,7 +317,7 @@ func TestObserve(t *testing.T) {
 		got, err := h.Observe(t.Context(), mirrored, minors)
 		want := "read the package repository " + mirrored + "/v1.38: apt-get update failed: E: 404  Not Found; " +
 			"look whether the repository has that minor and can be reached"
-		if err != nil || got.Problem != want || len(got.Available) != 3 {
+		if err != nil || got.Unread.Problem != want || len(got.Available) != 3 {
 			t.Errorf("%+v, %v", got, err)
 		}
 	})

@@ -13,7 +13,7 @@ import (
 const etcdData = "/var/lib/etcd"
 
 // Observe looks at the machine and changes nothing on it. What the repositories offer is looked up apart from the
-// machine's own package lists; when that fails, Problem says so and the rest of the observation stands.
+// machine's own package lists; when that fails, Unread says so and the rest of the observation stands.
 func (h *Host) Observe(ctx context.Context, repository string, minors []upgrade.Version) (upgrade.Host, error) {
 	var seen upgrade.Host
 	release, err := h.read(ctx, "/etc/os-release")
@@ -43,7 +43,7 @@ func (h *Host) Observe(ctx context.Context, repository string, minors []upgrade.
 			return seen, err // of the host, not of the repository
 		}
 		if err != nil {
-			seen.Problem = err.Error()
+			seen.Unread = upgrade.Unread{Minor: v, Problem: err.Error()}
 		}
 		if len(offered) == 0 {
 			break // no way leads past it, so what the next ones have helps nobody

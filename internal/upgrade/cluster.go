@@ -56,9 +56,17 @@ type Host struct {
 	// FreeBytes is the room under /var/lib, EtcdBytes the size of the etcd data directory: a backup must fit.
 	FreeBytes int64 `json:"freeBytes,omitempty"`
 	EtcdBytes int64 `json:"etcdBytes,omitempty"`
-	// Problem is why the host, or a package repository from there, could not be looked at: unreachable, host key
-	// refused, key refused. One line.
+	// Unread is the first minor, by one of its versions, whose package repository could not be read from this host, and
+	// why, in one line: it may not exist, or refuse. Nothing is known of the minors after it.
+	Unread Unread `json:"unread,omitzero"`
+	// Problem is why the host could not be looked at: unreachable, host key refused, key refused. One line.
 	Problem string `json:"problem,omitempty"`
+}
+
+// Unread is a package repository that could not be read.
+type Unread struct {
+	Minor   Version `json:"minor"`
+	Problem string  `json:"problem"`
 }
 
 // The control plane components that kubeadm runs as static pods and that carry the cluster's version.

@@ -22,6 +22,7 @@ const (
 	VersionSkew        = "version-skew"
 	KubeadmSkew        = "kubeadm-skew"
 	PackageMissing     = "package-missing"
+	Repository         = "repository"
 	PackageManager     = "package-manager"
 	NoControlPlane     = "control-plane"
 	ControlPlaneHealth = "control-plane-health"

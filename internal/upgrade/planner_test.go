@@ -96,6 +96,9 @@ func TestPlanRefuses(t *testing.T) {
 			"w1: the repository https://pkgs/v1.37 has no kubeadm v1.37.2 (its newest is v1.37.1); choose a version that it has, or update the mirror"},
 		"empty repository": {func(c *Cluster) { c.Nodes[1].Host.Available = nil }, "v1.37.2",
 			"w1: the repository https://pkgs/v1.37 has no kubeadm v1.37.2 (it has none of that minor); choose a version that it has, or update the mirror"},
+		"repository that cannot be read": {func(c *Cluster) {
+			c.Nodes[1].Host.Available, c.Nodes[1].Host.Unread = nil, Unread{MustVersion("v1.37.0"), "read the package repository https://pkgs/v1.37: 403; look whether it can be reached"}
+		}, "v1.37.2", "w1: read the package repository https://pkgs/v1.37: 403; look whether it can be reached"},
 		"unreachable host": {func(c *Cluster) { c.Nodes[1].Host = Host{Problem: "dial root@w1: connection refused"} }, "v1.37.2",
 			"w1: dial root@w1: connection refused"},
 		"no package manager": {func(c *Cluster) { c.Nodes[1].Host.PackageManager, c.Nodes[1].Host.OS = "", "flatcar" }, "v1.37.2",
@@ -256,6 +259,15 @@ func TestVersionsThatAreOutOfThePolicyNow(t *testing.T) {
 	p = MakePlan(c, Wanted{Target: v137}, settings())
 	require.True(t, p.Refused())
 	require.Contains(t, p.Errors()[len(p.Errors())-1].String(), "API servers may be one minor apart, these are 2")
+}
+
+func TestRepositoriesBeyondTheTargetDoNotMatter(t *testing.T) {
+	c := healthy(1, 1)
+	for i := range c.Nodes {
+		c.Nodes[i].Host.Unread = Unread{MustVersion("v1.38.0"), "there is none"}
+	}
+	require.Empty(t, MakePlan(c, Wanted{Target: v137}, settings()).Findings)
+	require.Equal(t, "cp1, w1: there is none", MakePlan(c, Wanted{Target: MustVersion("v1.38.0")}, settings()).Errors()[0].String())
 }
 
 func TestStopsMayBePinned(t *testing.T) {
@@ -676,4 +688,16 @@ func nodeEstimate(s Status, i int) time.Duration {
 		one.Nodes[0].Steps[j].State = Pending
 	}
 	return one.Remaining(time.Time{})
+}
+
+// BenchmarkPlan plans for a thousand nodes over three minors.
+func BenchmarkPlan(b *testing.B) {
+	c := healthy(3, 997)
+	offer(&c, "v1.37.0", "v1.37.1", "v1.37.2", "v1.38.0", "v1.38.1", "v1.39.0")
+	i := Inventory{Cluster: c, Settings: settings()}
+	for b.Loop() {
+		if p := i.Plan(Wanted{Target: MustVersion("v1.39.0")}); len(p.Hops) != 3 {
+			b.Fatal(p.Errors())
+		}
+	}
 }

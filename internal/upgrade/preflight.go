@@ -76,7 +76,11 @@ func checkPackages(p Plan, to Version) []Finding {
 	}
 	var found []Finding
 	for _, n := range p.Nodes {
-		if lacks(n, to) {
+		switch {
+		case !lacks(n, to):
+		case n.Host.Unread.Minor.SameMinor(to):
+			found = append(found, failure(Repository, n.Name, n.Host.Unread.Problem, ""))
+		default:
 			found = append(found, failure(PackageMissing, n.Name, fmt.Sprintf("the repository %s/%s has no kubeadm %s (%s)",
 				p.Settings.Repository, to.MinorString(), to, newest(n.Host.offered(to))), remedy))
 		}

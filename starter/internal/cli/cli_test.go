@@ -66,7 +66,15 @@ func TestBadInputNeedsNoServer(t *testing.T) {
 		{"start lab --to latest", `start lab: "latest" is not a Kubernetes version`},
 		{"plan lab --to v1.37.2 --through v1.36", `plan lab: --through: "v1.36" is not a Kubernetes version`},
 		{"plan ../lab --to v1.37.2", `plan: "../lab" is not a cluster's name`},
-		{"plan lab --to v1.37.2 -o yaml", `--output "yaml", wanted text or json`},
+		{"plan lab --to v1.37.2 -o xml", `--output "xml", wanted text, json or yaml`},
+		{"start lab --to v1.37.2 -o yaml", `--output "yaml", wanted text or json`},
+		{"inventory lab -o text", `--output "text", wanted json or yaml`},
+		{"inventory ../lab", `inventory: "../lab" is not a cluster's name`},
+		{"plan lab --inventory f --to v1.37.2", `unknown command "lab" for "pawl plan"`},
+		{"plan --inventory no-such-file --to v1.37.2", "plan: read the inventory: open no-such-file: no such file"},
+		{"plan --inventory testdata/not-an-inventory.yaml --to v1.37.2", `unknown field "nodes"`},
+		{"plan --inventory testdata/empty.yaml --to v1.37.2", "it has no cluster; wanted what `pawl inventory CLUSTER` wrote"},
+		{"plan --inventory testdata/inventory.yaml --to 1.37", `plan lab: "1.37" is not a Kubernetes version`},
 		{"plan", "accepts 1 arg(s), received 0"},
 		{"plan lab --two v1.37.2", "unknown flag: --two"},
 		{"upgrade lab", `unknown command "upgrade"`},
@@ -135,6 +143,8 @@ func TestPlanCommand(t *testing.T) {
 	expect(t, exit.Done, "lab: v1.36.3 -> v1.37.2, 1 hop, 2 nodes", "", "plan", "lab", "--to", "1.37.2")
 	expect(t, exit.Refused, "w1: the node is not Ready", "", "plan", "unready", "--to", "v1.37.2")
 	expect(t, exit.Done, "nothing to do", "", "plan", "current", "--to", "v1.37.2")
+	expect(t, exit.Done, `"name": "life"`, "", "inventory", "life")
+	expect(t, exit.BadInput, "", "find cluster ghost: no clusters/ghost.yaml", "inventory", "ghost")
 	code, _, errOut := pawl("plan", "ghost", "--to", "v1.37.2")
 	if want := "pawl: plan ghost: no clusters/ghost.yaml; describe the cluster there\n"; code != exit.BadInput || errOut != want {
 		t.Errorf("exit %d, %q; wanted 2, %q", code, errOut, want)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,25 +25,38 @@ func (f *upgradeFlags) add(c *cobra.Command) {
 	c.Flags().StringSliceVar(&f.waive, "waive", nil, "id of a finding that is not to stop the upgrade, such as disk-space")
 }
 
-// input reads a cluster's name and the flags. What can be told to be wrong here needs no server.
-func (f *upgradeFlags) input(op, cluster string) (workflows.ClusterUpgradeInput, error) {
-	var none workflows.ClusterUpgradeInput
-	if err := checkCluster(op, cluster); err != nil {
-		return none, err
-	}
+// wanted reads the flags. What can be told to be wrong here needs no server.
+func (f *upgradeFlags) wanted(op, cluster string) (upgrade.Wanted, error) {
+	w := upgrade.Wanted{Waive: f.waive}
 	if f.to == "" {
-		return none, exit.Errorf(exit.BadInput, "%s %s: no target: say --to v1.37.2", op, cluster)
+		return w, exit.Errorf(exit.BadInput, "%s %s: no target: say --to v1.37.2", op, cluster)
 	}
-	version, err := upgrade.ParseVersion(f.to)
-	if err != nil {
-		return none, exit.Errorf(exit.BadInput, "%s %s: %v", op, cluster, err)
+	var err error
+	if w.Target, err = upgrade.ParseVersion(f.to); err != nil {
+		return w, exit.Errorf(exit.BadInput, "%s %s: %v", op, cluster, err)
 	}
-	in := workflows.ClusterUpgradeInput{Cluster: cluster, TargetVersion: version.String(), Waive: f.waive}
 	for _, stop := range f.through {
 		v, err := upgrade.ParseVersion(stop)
 		if err != nil {
-			return none, exit.Errorf(exit.BadInput, "%s %s: --through: %v", op, cluster, err)
+			return w, exit.Errorf(exit.BadInput, "%s %s: --through: %v", op, cluster, err)
 		}
+		w.Through = append(w.Through, v)
+	}
+	return w, nil
+}
+
+// input is what the workflows take.
+func (f *upgradeFlags) input(op, cluster string) (workflows.ClusterUpgradeInput, error) {
+	in := workflows.ClusterUpgradeInput{Cluster: cluster}
+	if err := checkCluster(op, cluster); err != nil {
+		return in, err
+	}
+	w, err := f.wanted(op, cluster)
+	if err != nil {
+		return in, err
+	}
+	in.TargetVersion, in.Waive = w.Target.String(), w.Waive
+	for _, v := range w.Through {
 		in.Through = append(in.Through, v.String())
 	}
 	return in, nil
@@ -70,4 +84,15 @@ func wantsJSON(format string) (bool, error) {
 		return false, nil
 	}
 	return false, exit.Errorf(exit.BadInput, "--output %q, wanted text or json", format)
+}
+
+// machineFormat reads -o where text is not among the choices, or was chosen against.
+func machineFormat(format string) (func(io.Writer, any) error, error) {
+	switch format {
+	case "json":
+		return printJSON, nil
+	case "yaml":
+		return printYAML, nil
+	}
+	return nil, exit.Errorf(exit.BadInput, "--output %q, wanted json or yaml", format)
 }

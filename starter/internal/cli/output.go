@@ -8,6 +8,7 @@ import (
 
 	"github.com/charmbracelet/x/term"
 	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
 
 	"github.com/pawl-dev/pawl/starter/internal/view"
 )
@@ -26,6 +27,14 @@ func style(w io.Writer) view.Style {
 // teller tells on stderr what is the matter while something takes long.
 func teller(cmd *cobra.Command) func(string) {
 	return func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), "pawl:", text) }
+}
+
+func printYAML(w io.Writer, v any) error {
+	text, err := yaml.Marshal(v)
+	if err == nil {
+		_, err = w.Write(text)
+	}
+	return err
 }
 
 func printJSON(w io.Writer, v any) error {

@@ -21,6 +21,7 @@ import (
 func standInWorker(c client.Client) worker.Worker {
 	w := worker.New(c, workflows.TaskQueue, worker.Options{WorkerStopTimeout: time.Second})
 	w.RegisterWorkflowWithOptions(standInPlan, workflow.RegisterOptions{Name: workflows.ClusterPlanName})
+	w.RegisterWorkflowWithOptions(standInInventory, workflow.RegisterOptions{Name: workflows.ClusterInventoryName})
 	w.RegisterWorkflowWithOptions(standInUpgrade, workflow.RegisterOptions{Name: workflows.ClusterUpgradeName})
 	w.RegisterWorkflowWithOptions(standInNode, workflow.RegisterOptions{Name: workflows.NodeUpgradeName})
 	w.RegisterActivityWithOptions(standInDrain, activity.RegisterOptions{Name: "drain"})
@@ -51,6 +52,16 @@ func standInPlan(_ workflow.Context, in workflows.ClusterUpgradeInput) (upgrade.
 		}
 	}
 	return upgrade.MakePlan(c, upgrade.Wanted{Target: target}, upgrade.Settings{MaxUnavailable: 1}), nil
+}
+
+// standInInventory answers by the cluster's name.
+func standInInventory(_ workflow.Context, in workflows.ClusterInventoryInput) (upgrade.Inventory, error) {
+	if in.Cluster == "ghost" {
+		return upgrade.Inventory{}, fail(fault.NotFound, "find cluster ghost: no clusters/ghost.yaml; describe the cluster there")
+	}
+	to := upgrade.MustVersion("v1.37.2")
+	return upgrade.Inventory{Cluster: upgrade.Cluster{Name: in.Cluster, Version: upgrade.MustVersion("v1.36.3"),
+		Nodes: []upgrade.Node{standInClusterNode("cp1", true, to), standInClusterNode("w1", false, to)}}}, nil
 }
 
 func fail(kind fault.Kind, text string) error {

@@ -18,32 +18,47 @@ const workerPatience = 10 * time.Second
 
 // Plan has the worker look at the cluster and say what an upgrade would do. What keeps it from an answer meanwhile is
 // told.
-func (c *Client) Plan(ctx context.Context, in workflows.ClusterUpgradeInput, tell func(string)) (upgrade.Plan, error) {
-	op := "plan " + in.Cluster
-	id := workflows.ClusterPlanID(in.Cluster, uuid.NewString())
-	run, err := c.temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
-		ID: id, TaskQueue: workflows.TaskQueue, StaticSummary: "plan " + in.Cluster + " to " + in.TargetVersion,
-	}, workflows.ClusterPlanName, in)
+func (c *Client) Plan(ctx context.Context, in workflows.ClusterUpgradeInput, tell func(string)) (plan upgrade.Plan, err error) {
+	options := client.StartWorkflowOptions{
+		ID: workflows.ClusterPlanID(in.Cluster, uuid.NewString()), StaticSummary: "plan " + in.Cluster + " to " + in.TargetVersion,
+	}
+	err = c.look(ctx, "plan "+in.Cluster, options, workflows.ClusterPlanName, in, &plan, tell)
+	return plan, err
+}
+
+// Inventory has the worker record all that plans for the cluster are made from.
+func (c *Client) Inventory(ctx context.Context, cluster string, tell func(string)) (seen upgrade.Inventory, err error) {
+	options := client.StartWorkflowOptions{
+		ID: workflows.ClusterInventoryID(cluster, uuid.NewString()), StaticSummary: "inventory of " + cluster,
+	}
+	in := workflows.ClusterInventoryInput{Cluster: cluster}
+	err = c.look(ctx, "inventory "+cluster, options, workflows.ClusterInventoryName, in, &seen, tell)
+	return seen, err
+}
+
+// look runs a workflow that looks at a cluster and changes nothing, and waits for its answer.
+func (c *Client) look(ctx context.Context, op string, o client.StartWorkflowOptions, name string, in, answer any, tell func(string)) error {
+	o.TaskQueue = workflows.TaskQueue
+	run, err := c.temporal.ExecuteWorkflow(ctx, o, name, in)
 	if err != nil {
-		return upgrade.Plan{}, c.translate(op, err, exit.Refused)
+		return c.translate(op, err, exit.Refused)
 	}
 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
-		if c.nobodyTakesUp(ctx, id, tell) {
+		if c.nobodyTakesUp(ctx, o.ID, tell) {
 			cancel(c.noWorker(op))
 		}
 	}()
-	var plan upgrade.Plan
-	if err := run.Get(ctx, &plan); err != nil {
+	if err := run.Get(ctx, answer); err != nil {
 		if ctx.Err() != nil {
-			c.abandon(id) // nobody waits for it any more
-			return upgrade.Plan{}, c.translate(op, context.Cause(ctx), exit.Refused)
+			c.abandon(o.ID) // nobody waits for it any more
+			return c.translate(op, context.Cause(ctx), exit.Refused)
 		}
-		return upgrade.Plan{}, c.translate(op, err, exit.Refused)
+		return c.translate(op, err, exit.Refused)
 	}
-	return plan, nil
+	return nil
 }
 
 // nobodyTakesUp watches a workflow until it is clear that no worker takes it up. That its task lies there tells more than who
@@ -82,9 +97,9 @@ func (c *Client) nobodyTakesUp(ctx context.Context, id string, tell func(string)
 	}
 }
 
-// abandon ends a plan whose asker is gone, so that a worker that comes later does not make it for nobody.
+// abandon ends a look whose asker is gone, so that a worker that comes later does not take it for nobody.
 func (c *Client) abandon(id string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	_ = c.temporal.TerminateWorkflow(ctx, id, "", "nobody waits for this plan any more")
+	_ = c.temporal.TerminateWorkflow(ctx, id, "", "nobody waits for this answer any more")
 }
