@@ -37,7 +37,10 @@ func (a *Activities) MakePlan(ctx context.Context, in PlanInput) (upgrade.Plan, 
 		return upgrade.Plan{}, fault.Wrap(fault.InvalidInput, "plan", in.Cluster, err, "")
 	}
 	seen, err := a.observe(ctx, in.Cluster, func(upgrade.Cluster) upgrade.Version { return wanted.Target }, upgrade.CatchUp)
-	return seen.Plan(wanted), err
+	if err != nil {
+		return upgrade.Plan{}, err
+	}
+	return seen.Plan(wanted), nil
 }
 
 // Observe looks at the cluster and all its machines, and into the repositories of every minor that follows, so that plans
@@ -75,14 +78,8 @@ func (in PlanInput) wanted() (w upgrade.Wanted, err error) {
 		return w, err
 	}
 	w.Waive = in.Waive
-	for _, text := range in.Through {
-		v, err := upgrade.ParseVersion(text)
-		if err != nil {
-			return w, err
-		}
-		w.Through = append(w.Through, v)
-	}
-	return w, nil
+	w.Through, err = upgrade.ParseVersions(in.Through)
+	return w, err
 }
 
 // observeHosts looks at every machine. One that cannot be looked at is a finding of the plan, not a failure: a person

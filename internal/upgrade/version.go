@@ -23,6 +23,19 @@ func ParseVersion(s string) (Version, error) {
 	return Version{major: v.Major(), minor: v.Minor(), patch: v.Patch(), pre: v.Prerelease()}, nil
 }
 
+// ParseVersions reads several; the error is the first one's.
+func ParseVersions(texts []string) ([]Version, error) {
+	var versions []Version
+	for _, s := range texts {
+		v, err := ParseVersion(s)
+		if err != nil {
+			return nil, err
+		}
+		versions = append(versions, v)
+	}
+	return versions, nil
+}
+
 // MustVersion is ParseVersion for constants and tests; it panics on a bad version.
 func MustVersion(s string) Version {
 	v, err := ParseVersion(s)

@@ -35,12 +35,8 @@ func (f *upgradeFlags) wanted(op, cluster string) (upgrade.Wanted, error) {
 	if w.Target, err = upgrade.ParseVersion(f.to); err != nil {
 		return w, exit.Errorf(exit.BadInput, "%s %s: %v", op, cluster, err)
 	}
-	for _, stop := range f.through {
-		v, err := upgrade.ParseVersion(stop)
-		if err != nil {
-			return w, exit.Errorf(exit.BadInput, "%s %s: --through: %v", op, cluster, err)
-		}
-		w.Through = append(w.Through, v)
+	if w.Through, err = upgrade.ParseVersions(f.through); err != nil {
+		return w, exit.Errorf(exit.BadInput, "%s %s: --through: %v", op, cluster, err)
 	}
 	return w, nil
 }
