@@ -20,7 +20,7 @@ func (i Inventory) Plan(w Wanted) Plan {
 
 // Farthest is a target beyond every release: the path to it names all minors whose packages any plan may need.
 func Farthest(c Cluster) Version {
-	oldest := oldestControlPlane(c.Version, c.Nodes)
+	oldest := Oldest(c)
 	return Version{major: oldest.major, minor: oldest.minor + mostMinors}
 }
 

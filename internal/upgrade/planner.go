@@ -46,7 +46,7 @@ func makeHops(p Plan, w Wanted) (hops []Hop, found []Finding) {
 	}
 	if catchesUp(p, oldest) {
 		behind := p
-		behind.Nodes = slices.DeleteFunc(slices.Clone(p.Nodes), func(n Node) bool { return !n.leftBehind(way[0]) })
+		behind.Nodes = slices.DeleteFunc(slices.Clone(p.Nodes), func(n Node) bool { return !n.catchesUp(oldest) })
 		found = checkHop(behind, oldest)
 		if blocked(found, w.Waive) {
 			return nil, found
@@ -95,7 +95,13 @@ func passing(nodes []Node, minor Version, through []Version) Version {
 func catchesUp(p Plan, oldest Version) bool {
 	return p.Target.minor > oldest.minor && p.Current == oldest && !slices.ContainsFunc(p.Nodes, func(n Node) bool {
 		return n.ControlPlane && !componentsAt(n, oldest)
-	}) && slices.ContainsFunc(p.Nodes, func(n Node) bool { return n.leftBehind(oldest.nextMinor()) && !lacks(n, oldest) })
+	}) && slices.ContainsFunc(p.Nodes, func(n Node) bool { return n.catchesUp(oldest) })
+}
+
+// catchesUp reports whether the worker was left behind and is offered what brings it to where the control plane is. Of
+// one that is not, the next hop says what it means.
+func (n Node) catchesUp(oldest Version) bool {
+	return n.leftBehind(oldest.nextMinor()) && !lacks(n, oldest)
 }
 
 // leftBehind reports whether a kubeadm of version v would be more than one minor newer than the one that managed the
@@ -122,7 +128,7 @@ func sortNodes(nodes []Node) []Node {
 // Path is one version of each minor that the control plane goes through, the target last. It is empty where the control
 // plane may not go to target at all: then nothing else about the target is worth looking for.
 func Path(c Cluster, target Version) []Version {
-	oldest := oldestControlPlane(c.Version, c.Nodes)
+	oldest := Oldest(c)
 	if problem, _ := checkPath(oldest, target); problem != "" {
 		return nil
 	}
@@ -132,7 +138,7 @@ func Path(c Cluster, target Version) []Version {
 // CatchUp is the release that a worker must be brought to before the control plane goes on towards target, since it was
 // left behind; zero where it need not be. Its packages are needed beside those of the path.
 func CatchUp(c Cluster, n Node, target Version) Version {
-	oldest := oldestControlPlane(c.Version, c.Nodes)
+	oldest := Oldest(c)
 	if target.minor > oldest.minor && n.leftBehind(oldest.nextMinor()) {
 		return oldest
 	}

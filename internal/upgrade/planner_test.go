@@ -328,6 +328,15 @@ func TestWorkersThatWereLeftBehindCatchUp(t *testing.T) {
 	require.Empty(t, p.Findings, "a newer patch on another worker is in nobody's way")
 	require.Len(t, p.Hops[0].Workers, 1)
 
+	c.Nodes[2] = nodeAt("w2", false, v135) // which is not offered what w1 is
+	p = MakePlan(c, Wanted{Target: v137}, settings())
+	require.Len(t, p.Errors(), 1)
+	require.Contains(t, p.Errors()[0].String(), "w2: kubeadm is v1.35.4; one of v1.37")
+	p = MakePlan(c, Wanted{Target: v137, Waive: []string{KubeadmSkew}}, settings())
+	require.False(t, p.Refused())
+	require.Len(t, p.Hops[0].Workers, 1, "w1 catches up all the same")
+	c.Nodes[2] = nodeAt("w2", false, MustVersion("v1.36.9"))
+
 	offer(&c, "v1.37.2")
 	require.Contains(t, MakePlan(c, Wanted{Target: v137}, settings()).Errors()[0].String(), "w1: kubeadm is v1.35.4; one of v1.37",
 		"what would help is not offered")
