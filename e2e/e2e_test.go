@@ -17,7 +17,7 @@ const (
 )
 
 func TestOneControlPlaneKilledTwice(t *testing.T) {
-	l := newLab(t, 1, 2)
+	l := newLab(t, 1, 2, from, to)
 	l.testAdapters()
 	probes := l.probe()
 	dev := l.startDev()
@@ -25,13 +25,13 @@ func TestOneControlPlaneKilledTwice(t *testing.T) {
 	l.start()
 
 	// Once inside `kubeadm upgrade apply`: the unit runs on the node, and the API server is about to go.
-	l.awaitStep("cp1", upgrade.UpgradeControlPlane)
+	l.awaitStep(1, "cp1", upgrade.UpgradeControlPlane)
 	l.awaitUnit("cp1", applyUnit, "activating")
 	time.Sleep(30 * time.Second) // into the middle of it, between components
 	dev = l.killAndRestart(dev, "inside kubeadm upgrade apply")
 
 	// Once inside a drain.
-	l.awaitStep("w1", upgrade.DrainNode)
+	l.awaitStep(1, "w1", upgrade.DrainNode)
 	dev = l.killAndRestart(dev, "inside the drain of w1")
 
 	l.watch()
@@ -43,7 +43,7 @@ func TestOneControlPlaneKilledTwice(t *testing.T) {
 }
 
 func TestThreeControlPlanes(t *testing.T) {
-	l := newLab(t, 3, 2)
+	l := newLab(t, 3, 2, from, to)
 	probes := l.probe()
 	dev := l.startDev()
 	l.start()
@@ -139,7 +139,7 @@ const tolerated = 0.003
 func (l *lab) report(probes string) {
 	out, err := l.pawl("report", "lab")
 	require.NoError(l.t, err, out)
-	l.t.Logf("%d control planes, %d workers, %s to %s\n%s\n%s", l.controlPlanes, l.workers, from, to, out, probes)
+	l.t.Logf("%d control planes, %d workers, %s to %s\n%s\n%s", l.controlPlanes, l.workers, l.from, to, out, probes)
 	asked, failed, err := countProbes(l.probeFile)
 	require.NoError(l.t, err)
 	for url, n := range asked {

@@ -25,18 +25,20 @@ type lab struct {
 	t                      *testing.T
 	bin                    string
 	controlPlanes, workers int
+	from                   string
 	data, clusters         string // pawl dev's
 	probeFile              string
 }
 
-func newLab(t *testing.T, controlPlanes, workers int) *lab {
+// newLab makes a cluster of the first version; its repositories have all of them.
+func newLab(t *testing.T, controlPlanes, workers int, versions ...string) *lab {
 	t.Helper()
 	if os.Getenv("PAWL_E2E") == "" {
 		t.Skip("SKIPPED: upgrades real nodes, needs root and the lab: make e2e")
 	}
 	bin, err := filepath.Abs("../bin")
 	require.NoError(t, err)
-	l := &lab{t: t, bin: bin, controlPlanes: controlPlanes, workers: workers, data: t.TempDir()}
+	l := &lab{t: t, bin: bin, controlPlanes: controlPlanes, workers: workers, from: versions[0], data: t.TempDir()}
 	l.probeFile = filepath.Join(l.keep(), "probe.jsonl")
 	l.show("pawl-lab", "down")
 	t.Cleanup(func() {
@@ -47,7 +49,7 @@ func newLab(t *testing.T, controlPlanes, workers int) *lab {
 		l.show("pawl-lab", "down")
 	})
 	defer l.define()
-	l.show("pawl-lab", "up", "--control-planes", strconv.Itoa(controlPlanes), "--workers", strconv.Itoa(workers), "--version", from, "--next", to)
+	l.show("pawl-lab", "up", "--control-planes", strconv.Itoa(controlPlanes), "--workers", strconv.Itoa(workers), "--version", l.from, "--next", strings.Join(versions[1:], ","))
 	return l
 }
 
@@ -58,7 +60,7 @@ func (l *lab) keep() string {
 	if dir == "" {
 		return l.t.TempDir()
 	}
-	dir = filepath.Join(dir, fmt.Sprintf("%d+%d", l.controlPlanes, l.workers))
+	dir = filepath.Join(dir, l.t.Name())
 	require.NoError(l.t, os.MkdirAll(dir, 0o755))
 	return dir
 }
@@ -106,12 +108,14 @@ func (l *lab) pawl(args ...string) (string, error) {
 // start starts the upgrade, once pawl answers.
 func (l *lab) start() {
 	l.t.Helper()
-	out, err := l.pawl("plan", "lab", "--to", to)
+	// kubeadm v1.36.3 brings an etcd that is older than etcd wants before v1.37.2.
+	wanted := []string{"lab", "--to", to, "--waive", upgrade.EtcdVersion}
+	out, err := l.pawl(append([]string{"plan"}, wanted...)...)
 	require.NoError(l.t, err, out)
 	l.t.Log("\n" + out)
-	out, err = l.pawl("start", "lab", "--to", to)
+	out, err = l.pawl(append([]string{"start"}, wanted...)...)
 	require.NoError(l.t, err, out)
-	out, err = l.pawl("start", "lab", "--to", to)
+	out, err = l.pawl(append([]string{"start"}, wanted...)...)
 	require.Equal(l.t, 11, exitCode(err), "a second start is refused: %s", out)
 }
 
@@ -133,17 +137,17 @@ func (l *lab) status() *upgrade.Status {
 	return &s
 }
 
-// awaitStep waits until a node's step is under way.
-func (l *lab) awaitStep(node string, step upgrade.Step) {
+// awaitStep waits until a node's step of a hop is under way.
+func (l *lab) awaitStep(hop int, node string, step upgrade.Step) {
 	l.t.Helper()
-	l.await(fmt.Sprintf("%s of %s", step, node), func() bool {
+	l.await(fmt.Sprintf("%s of %s in hop %d", step, node, hop), func() bool {
 		s := l.status()
 		if s == nil {
 			return false
 		}
 		for _, n := range s.Nodes {
 			for _, st := range n.Steps {
-				if n.Node == node && st.Step == step {
+				if n.Hop == hop && n.Node == node && st.Step == step {
 					require.NotEqual(l.t, upgrade.Done, st.State, "%s of %s is over already", step, node)
 					return st.State == upgrade.Running
 				}

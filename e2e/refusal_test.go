@@ -75,6 +75,7 @@ func (l *lab) refuseBadInput() {
 		{[]string{"lab", "--to", "newest"}, 2, []string{`"newest" is not a Kubernetes version, wanted one like v1.37.2`}},
 		{[]string{"lab"}, 2, []string{"to"}},
 		{[]string{"lab", "--to", "v1.35.4"}, 10, []string{"v1.36.3 to v1.35.4 is a downgrade"}},
+		{[]string{"lab", "--to", to}, 10, []string{"etcd is 3.6.8", "etcd wants every member at 3.6.11 or newer", "or waive etcd-version"}},
 		{[]string{"lab", "--to", "v1.38.0"}, 10, []string{"read the package repository", "/v1.38: apt-get update failed", "look whether the repository has that minor"}},
 		{[]string{"lab", "--to", "v1.37.99"}, 10, []string{"has no kubeadm v1.37.99", "its newest is v1.37.2"}},
 		{[]string{"wrong-key", "--to", to}, 10, []string{"root@10.77.0.21"}},

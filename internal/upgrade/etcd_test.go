@@ -8,13 +8,11 @@ import (
 
 func TestEtcdThatIsTooOldForTheWay(t *testing.T) {
 	for _, c := range []struct{ etcd, from, to, want string }{
-		{"3.6.8-0", "v1.36.3", "v1.37.2", "cp1: etcd is 3.6.8; before 3.7.0, which kubeadm of v1.37 brings, etcd wants every member at 3.6.11 or newer; " +
-			"set etcd.local.imageTag in kubeadm's ClusterConfiguration to such a release for the hop before, and take it out again"},
+		{"3.6.8-0", "v1.36.3", "v1.37.2", "etcd is 3.6.8; before 3.7.0, which kubeadm of v1.37 brings, etcd wants every member at 3.6.11 or newer"},
 		{"3.6.11-0", "v1.36.3", "v1.37.2", ""},
 		{"3.6.8-0", "v1.35.4", "v1.36.3", ""}, // not on the way
 		{"3.6.8-0", "v1.37.0", "v1.37.2", ""}, // behind it already
-		{"3.5.24-0", "v1.33.13", "v1.34.4", "cp1: etcd is 3.5.24; before 3.6.0, which kubeadm of v1.34 brings, etcd wants every member at 3.5.32 or newer; " +
-			"set etcd.local.imageTag in kubeadm's ClusterConfiguration to such a release for the hop before, and take it out again"},
+		{"3.5.24-0", "v1.33.13", "v1.34.4", "etcd is 3.5.24; before 3.6.0, which kubeadm of v1.34 brings, etcd wants every member at 3.5.32 or newer"},
 		{"", "v1.36.3", "v1.37.2", ""},       // external, or not seen
 		{"latest", "v1.36.3", "v1.37.2", ""}, // nobody can tell
 	} {
@@ -22,8 +20,8 @@ func TestEtcdThatIsTooOldForTheWay(t *testing.T) {
 		n.EtcdImage = c.etcd
 		got := ""
 		for _, f := range checkEtcd(Plan{Current: MustVersion(c.from), Target: MustVersion(c.to), Nodes: []Node{n}}) {
-			got = f.String()
-			require.Equal(t, SeverityWarning, f.Severity)
+			got = f.Message
+			require.Equal(t, SeverityError, f.Severity)
 			require.Contains(t, f.Source, "https://etcd.io/docs/")
 		}
 		require.Equal(t, c.want, got, "%s to %s", c.from, c.to)

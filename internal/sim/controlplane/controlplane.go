@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/util/cert"
 	"k8s.io/client-go/util/keyutil"
 
+	"github.com/pawl-dev/pawl/internal/sim/endpoint"
 	"github.com/pawl-dev/pawl/internal/supervise"
 )
 
@@ -67,11 +68,11 @@ func Start(ctx context.Context, dir, egress string) (*ControlPlane, error) {
 }
 
 func (c *ControlPlane) start(ctx context.Context) error {
-	ports, err := freePorts(5)
+	addresses, err := freeAddresses(5)
 	if err != nil {
 		return err
 	}
-	c.etcdAddress, c.Address = ports[0], ports[2]
+	c.etcdAddress, c.Address = addresses[0], addresses[2]
 	if err := c.writeFiles(); err != nil {
 		return err
 	}
@@ -79,7 +80,7 @@ func (c *ControlPlane) start(ctx context.Context) error {
 		name string
 		args []string
 	}{
-		{"etcd", c.etcdArgs(ports[1])},
+		{"etcd", c.etcdArgs(addresses[1])},
 		{"kube-apiserver", c.apiServerArgs()},
 	} {
 		if err := c.run(p.name, p.args); err != nil {
@@ -89,7 +90,7 @@ func (c *ControlPlane) start(ctx context.Context) error {
 	if err := c.awaitReady(ctx); err != nil {
 		return err
 	}
-	return errors.Join(c.run("kube-controller-manager", c.controllerManagerArgs(ports[3])), c.run("kube-scheduler", c.schedulerArgs(ports[4])))
+	return errors.Join(c.run("kube-controller-manager", c.controllerManagerArgs(addresses[3])), c.run("kube-scheduler", c.schedulerArgs(addresses[4])))
 }
 
 func (c *ControlPlane) etcdArgs(peer string) []string {
@@ -220,16 +221,15 @@ func (c *ControlPlane) Died() error {
 	return nil
 }
 
-// freePorts finds addresses that nobody listens on now.
-func freePorts(n int) ([]string, error) {
+// freeAddresses finds addresses for n servers.
+func freeAddresses(n int) ([]string, error) {
 	var addresses []string
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		address, err := endpoint.FreeAddress()
 		if err != nil {
 			return nil, err
 		}
-		defer func() { _ = l.Close() }() // all at the end, so that they differ
-		addresses = append(addresses, l.Addr().String())
+		addresses = append(addresses, address)
 	}
 	return addresses, nil
 }

@@ -35,7 +35,7 @@ pawl is, for "pawl dev --clusters FOLDER".`,
 				return err
 			}
 			defer done()
-			fmt.Fprintf(out, "\nThe cluster %s is up. In other terminals:\n  pawl dev --clusters %s\n  pawl plan %s --to %s\nCtrl-C ends it.\n",
+			fmt.Fprintf(out, "\nThe cluster %s is up. In other terminals:\n  pawl dev --clusters %s\n  pawl plan %s --to %s --waive etcd-version\nCtrl-C ends it.\n",
 				o.Name, b.Clusters(), o.Name, newest(o))
 			return hold(cmd.Context(), b)
 		},
