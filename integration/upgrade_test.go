@@ -2,8 +2,11 @@ package integration
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/pawl-dev/pawl/internal/sim/bed"
 	"github.com/pawl-dev/pawl/internal/upgrade"
@@ -59,4 +62,23 @@ func TestRPMHostIsRefusedByPlan(t *testing.T) {
 	require.Equal(t, 10, code, out)
 	require.Contains(t, out, "the operating system is rocky, wanted one with apt")
 	require.Zero(t, s.begun("cp1", "kubeadm upgrade"))
+}
+
+// TestChangesBetweenHopsHold: while the first hop is under way somebody cordons a worker. Before the next hop pawl says
+// so and asks; then the worker is upgraded and stays cordoned.
+func TestChangesBetweenHopsHold(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, "changes", bed.Options{ControlPlanes: 1, Workers: 3, Version: v135, Offered: []upgrade.Version{v136, v137}}, "")
+	s.start()
+	require.Eventually(t, func() bool { return s.begun("cp1", "kubeadm upgrade apply v1.36.3") == 1 }, time.Minute, 50*time.Millisecond)
+	cordoned, err := s.Client().CoreV1().Nodes().Patch(t.Context(), "w2", types.MergePatchType, []byte(`{"spec":{"unschedulable":true}}`), metav1.PatchOptions{})
+	require.NoError(t, err)
+	require.NotContains(t, cordoned.Annotations, "pawl.dev/cordoned-by", "no worker is drained in the first hop")
+	s.held("the cluster has changed since: w2: somebody has cordoned it; retry, and the rest is done as it is planned now")
+	require.Zero(t, s.begun("cp1", "kubeadm upgrade apply "+to), "the next hop has not begun")
+	s.retry()
+	s.watch(0)
+	s.requireCordoned("w2")
+	require.Equal(t, to+"\n", s.run("w2", "kubeadm version -o short"))
+	require.Equal(t, 1, s.begun("cp1", "kubeadm upgrade apply "+to))
 }

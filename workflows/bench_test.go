@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ type bench struct {
 	*testsuite.TestWorkflowEnvironment
 	t    *testing.T
 	plan upgrade.Plan
+	left func() upgrade.Plan           // what is planned after the first hop; nil: the rest of plan
 	log  []string                      // in the order in which things were done: "drainNode w1"
 	fail map[string][]error            // by entry of the log: what the next attempts return
 	tell map[string]activities.Outcome // by entry of the log: what an attempt that succeeds returns
@@ -46,7 +48,7 @@ func newBench(t *testing.T, plan upgrade.Plan) *bench {
 	b.RegisterActivity(&activities.Activities{})
 
 	b.OnActivity(act.MakePlan, mock.Anything, mock.Anything).Return(
-		func(context.Context, activities.PlanInput) (upgrade.Plan, error) { return b.plan, b.note("plan") })
+		func(context.Context, activities.PlanInput) (upgrade.Plan, error) { return b.planNow(), b.note("plan") })
 	b.OnActivity(act.CheckControlPlane, mock.Anything, mock.Anything).Return(
 		func(context.Context, activities.ClusterInput) (activities.Outcome, error) {
 			return b.do("checkControlPlane")
@@ -67,6 +69,19 @@ func newBench(t *testing.T, plan upgrade.Plan) *bench {
 			})
 	}
 	return b
+}
+
+// planNow is the plan, and when it is made again what is left of it.
+func (b *bench) planNow() upgrade.Plan {
+	if !slices.Contains(b.log, "plan") {
+		return b.plan
+	}
+	if b.left != nil {
+		return b.left()
+	}
+	rest := b.plan
+	rest.Hops = rest.Hops[1:]
+	return rest
 }
 
 // do is one attempt.

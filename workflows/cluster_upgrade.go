@@ -23,7 +23,8 @@ func (u *clusterUpgrade) run(ctx workflow.Context) error {
 	if err := u.stage(ctx, "Plan", u.makePlan); err != nil {
 		return err
 	}
-	for i, hop := range u.plan.Hops {
+	for i := 0; i < len(u.plan.Hops); i++ {
+		hop := u.plan.Hops[i]
 		u.status.Hop = i + 1
 		stages := []stage{
 			{"Check the control plane", u.checkControlPlane},
@@ -32,6 +33,9 @@ func (u *clusterUpgrade) run(ctx workflow.Context) error {
 			{"Upgrade the control plane's kubelets to " + hop.To.String(), u.upgradeControlPlaneKubelets},
 			{"Upgrade the workers to " + hop.To.String(), u.upgradeWorkers},
 			{"Verify the cluster", u.verifyCluster},
+		}
+		if i+1 < len(u.plan.Hops) {
+			stages = append(stages, stage{"Check that the rest of the plan still fits", u.checkRest})
 		}
 		for _, s := range stages {
 			if err := u.stage(ctx, s.title, s.run); err != nil {

@@ -86,6 +86,15 @@ func (h Hop) SplitWorkers() (keep, move []NodePlan) {
 	return keep, move
 }
 
+// drains is how many nodes the hops drain.
+func drains(hops []Hop) int {
+	all := 0
+	for _, hop := range hops {
+		all += hop.drains()
+	}
+	return all
+}
+
 // drains is how many nodes the hop drains.
 func (h Hop) drains() int {
 	drains := 0

@@ -27,9 +27,7 @@ func MakePlan(c Cluster, w Wanted, s Settings) Plan {
 	if !p.Refused() {
 		p.Hops = hops
 	}
-	for _, hop := range p.Hops {
-		p.Drains += hop.drains()
-	}
+	p.Drains = drains(p.Hops)
 	return p
 }
 

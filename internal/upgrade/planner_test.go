@@ -468,6 +468,7 @@ func TestPlansKeepTheSkewPolicy(t *testing.T) {
 		if w.Waive == nil {
 			requireDrains(t, c, p)
 		}
+		requireFits(t, c, p, w)
 		walk(t, c, p, w.Waive != nil)
 	})
 }
