@@ -9,6 +9,7 @@ import (
 // Activities holds what all activities share. Workflows name activities by the methods of a nil *Activities.
 type Activities struct {
 	Directory Directory
+	Past      Past
 }
 
 // open opens a node from both sides: its cluster's API, and its machine.

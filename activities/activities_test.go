@@ -153,7 +153,7 @@ func TestPlanLooksForWhatAWorkerLeftBehindNeeds(t *testing.T) {
 	for _, call := range w.calls {
 		looked[call]++
 	}
-	require.Equal(t, map[string]int{"Settings": 1, "Observe": 1, "Observe cp1": 1, "Observe w1": 2, "Observe w2": 1}, looked)
+	require.Equal(t, map[string]int{"Settings": 1, "Observe": 1, "Measured": 1, "Observe cp1": 1, "Observe w1": 2, "Observe w2": 1}, looked)
 }
 
 func TestInventoryLooksIntoEveryRepository(t *testing.T) {
@@ -165,7 +165,7 @@ func TestInventoryLooksIntoEveryRepository(t *testing.T) {
 	require.NoError(t, v.Get(&seen))
 	require.Equal(t, "lab", seen.Cluster.Name)
 	require.False(t, seen.Made.IsZero())
-	require.Equal(t, []string{"Settings", "Observe", "Observe cp1", "Observe cp1"}, w.calls, "the minors to come, and the one that it is at")
+	require.Equal(t, []string{"Settings", "Observe", "Measured", "Observe cp1", "Observe cp1"}, w.calls, "the minors to come, and the one that it is at")
 	require.Equal(t, []upgrade.Version{v136}, w.minors, "at last")
 }
 

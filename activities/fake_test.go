@@ -25,6 +25,7 @@ type world struct {
 	minors     []upgrade.Version // whose repositories were looked into
 	installed  []string          // by the last call
 	configured upgrade.Version
+	measured   upgrade.Measured
 	manifests  map[string]upgrade.Version
 	watchers   []int               // what the next counts find
 	passes     []upgrade.DrainPass // what the next drain passes find
@@ -37,6 +38,9 @@ type world struct {
 
 func (w *world) Settings(string) (upgrade.Settings, error) {
 	return upgrade.Settings{}, w.next("Settings")
+}
+func (w *world) Measured(context.Context, string) (upgrade.Measured, error) {
+	return w.measured, w.next("Measured")
 }
 func (w *world) Cordon(context.Context, string, string) error { return w.next("Cordon") }
 func (w *world) EndpointWatchers(context.Context) (int, error) {
@@ -144,7 +148,7 @@ func environment(t *testing.T, w *world) (*testsuite.TestActivityEnvironment, *A
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestActivityEnvironment()
 	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{NewInterceptor()}})
-	a := &Activities{Directory: directory{w}}
+	a := &Activities{Directory: directory{w}, Past: w}
 	env.RegisterActivity(a)
 	return env, a
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"go.temporal.io/sdk/activity"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pawl-dev/pawl/internal/fault"
@@ -66,6 +67,9 @@ func (a *Activities) observe(ctx context.Context, cluster string, target func(up
 		return seen, err
 	}
 	seen.Cluster.Name, seen.Made = cluster, time.Now()
+	if seen.Cluster.Measured, err = a.Past.Measured(ctx, cluster); err != nil {
+		activity.GetLogger(ctx).Warn("The estimate is from typical durations", "cluster", cluster, "error", err)
+	}
 	return seen, a.observeHosts(ctx, &seen.Cluster, seen.Settings, target(seen.Cluster), besides)
 }
 

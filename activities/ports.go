@@ -22,6 +22,13 @@ type Directory interface {
 	Host(cluster, node, address string) (Host, error)
 }
 
+// Past is what is known of earlier upgrades.
+type Past interface {
+	// Measured is how long steps took in the latest upgrades of the cluster that came to their end; empty when there were
+	// none.
+	Measured(ctx context.Context, cluster string) (upgrade.Measured, error)
+}
+
 // API is a cluster's Kubernetes API.
 type API interface {
 	// Observe looks at the whole cluster: nodes, static pods, health of every API server and etcd member, budgets.

@@ -67,7 +67,7 @@ func (l *lab) restartKubelet(node, v string) {
 		}
 		return false
 	})
-	require.Equal(l.t, "active\n0\n", l.ssh(node, "systemctl", "show", "--property", "ActiveState,NRestarts", "--value", "kubelet"))
+	require.ElementsMatch(l.t, []string{"ActiveState=active", "NRestarts=0"}, strings.Fields(l.ssh(node, "systemctl", "show", "--property", "ActiveState,NRestarts", "kubelet")))
 	l.t.Logf("kubelet %s of %s is well %s after its restart", v, node, time.Since(restarted).Round(time.Second))
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -204,6 +205,19 @@ func (s *stage) requirePlanFromInventory() {
 	require.Equal(s.t, plans[0].Findings, plans[1].Findings)
 	require.NotContains(s.t, inventory, "PRIVATE KEY")
 	require.NotContains(s.t, inventory, "token")
+}
+
+// requireMeasured requires that the next plan is estimated from what this upgrade took.
+func (s *stage) requireMeasured(step upgrade.Step, workers int) {
+	s.t.Helper()
+	require.Eventually(s.t, func() bool {
+		var p upgrade.Plan
+		out, _ := s.pawl(append(s.wanted("plan"), "-o", "json")...)
+		require.NoError(s.t, json.Unmarshal([]byte(out), &p), out)
+		return slices.ContainsFunc(p.Measured, func(m upgrade.MeasuredStep) bool {
+			return m.Step == step && !m.ControlPlane && m.Count == workers && m.Mean > 0
+		})
+	}, 30*time.Second, time.Second, "Temporal lists what has ended after a while")
 }
 
 // report is what `pawl report -o json` says.

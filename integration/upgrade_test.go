@@ -44,6 +44,7 @@ func TestTwoHopsKeepBudgets(t *testing.T) {
 	require.Contains(t, out, "two-hops-v1.35.4-to-v1.36.3-")
 	require.Contains(t, out, "two-hops-v1.36.3-to-v1.37.2-")
 	require.Contains(t, s.run("cp1", "find /var/lib/pawl/backups -name etcd-snapshot.db"), "etcd-snapshot.db")
+	s.requireMeasured(upgrade.DrainNode, 4)
 }
 
 func TestHundredNodes(t *testing.T) {

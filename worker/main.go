@@ -77,18 +77,18 @@ func run(clusters string) error {
 		WorkerStopTimeout: stopTimeout,
 		Interceptors:      []interceptor.WorkerInterceptor{activities.NewInterceptor()},
 	})
-	register(w, newDirectory(clusters))
+	register(w, newDirectory(clusters), past{temporal})
 	logger.Info("pawl-worker is ready", "taskQueue", workflows.TaskQueue, "clusters", names)
 	return w.Run(interrupted())
 }
 
 // register gives the worker all that it can do.
-func register(w worker.Registry, d activities.Directory) {
+func register(w worker.Registry, d activities.Directory, p activities.Past) {
 	w.RegisterWorkflowWithOptions(workflows.ClusterUpgrade, workflow.RegisterOptions{Name: workflows.ClusterUpgradeName})
 	w.RegisterWorkflowWithOptions(workflows.ClusterPlan, workflow.RegisterOptions{Name: workflows.ClusterPlanName})
 	w.RegisterWorkflowWithOptions(workflows.ClusterInventory, workflow.RegisterOptions{Name: workflows.ClusterInventoryName})
 	w.RegisterWorkflowWithOptions(workflows.NodeUpgrade, workflow.RegisterOptions{Name: workflows.NodeUpgradeName})
-	w.RegisterActivity(&activities.Activities{Directory: d})
+	w.RegisterActivity(&activities.Activities{Directory: d, Past: p})
 }
 
 // dial waits for Temporal: a worker often starts beside it.

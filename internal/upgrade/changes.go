@@ -113,5 +113,6 @@ func (p Plan) Replan(done int, now Plan) Plan {
 	now.Current = p.Current
 	now.Hops = slices.Concat(p.Hops[:done], now.Hops)
 	now.Drains = drains(now.Hops)
+	now.estimate()
 	return now
 }

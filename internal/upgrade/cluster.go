@@ -25,6 +25,8 @@ type Cluster struct {
 	// Problems are findings of the observation itself: an unready API server, an unhealthy etcd member, a
 	// PodDisruptionBudget without room.
 	Problems []Finding `json:"problems,omitempty"`
+	// Measured is how long steps took in earlier upgrades of the cluster; empty when there were none.
+	Measured Measured `json:"measured,omitempty"`
 }
 
 // Node is one node, as its API object, its control plane pods and its host tell.

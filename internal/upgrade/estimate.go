@@ -15,15 +15,27 @@ var typical = map[Step]int{
 // typicalSettle is what Verify takes longer on a control plane, whose static pods restart with the kubelet.
 const typicalSettle = 20 * time.Second
 
-// Estimate is how long the plan will take, from typical durations.
-func Estimate(p Plan) time.Duration {
-	return p.NewStatus().Remaining(time.Time{})
+// estimate says how long the plan and each node's part of it will take, from what was measured of earlier upgrades of the
+// cluster, else from typical durations.
+func (p *Plan) estimate() {
+	for _, hop := range p.Hops {
+		for _, nodes := range [][]NodePlan{hop.ControlPlane, hop.Workers} {
+			for i := range nodes {
+				n := &nodes[i]
+				n.Estimate = 0
+				for _, step := range n.Steps {
+					n.Estimate += Duration(expectation(n.Role, step, p.Measured))
+				}
+			}
+		}
+	}
+	p.Estimate = Duration(p.NewStatus().Remaining(time.Time{}))
 }
 
 // NewStatus is the status of a plan of which nothing is done yet.
 func (p Plan) NewStatus() Status {
 	s := Status{Cluster: p.Cluster, From: p.Current, Target: p.Target, State: Pending, Hops: len(p.Hops),
-		MaxUnavailable: p.Settings.MaxUnavailable}
+		MaxUnavailable: p.Settings.MaxUnavailable, Measured: p.Measured}
 	for i, hop := range p.Hops {
 		for _, n := range hop.NodePlans() {
 			s.Nodes = append(s.Nodes, n.NewStatus(i+1))
@@ -41,41 +53,66 @@ func (n NodePlan) NewStatus(hop int) NodeStatus {
 	return s
 }
 
-// Remaining estimates how long the run still takes, hop after hop, from the mean of what this run has measured of each
-// step, else from typical durations. Time spent held does not count: nobody can tell how long a person takes.
+// Remaining estimates how long the run still takes, hop after hop, by the longest way through each: control plane nodes
+// one after another, workers that keep their kubelet side by side, the others as a sliding window in their order. A
+// step takes what this run has measured of it on such nodes, else what earlier ones have, else what is typical. Time
+// spent held does not count: nobody can tell how long a person takes.
 func (s Status) Remaining(now time.Time) time.Duration {
-	expect := s.expectations()
-	hops := map[int]struct{ serial, parallel, longest, aside time.Duration }{}
+	run := Measure(s)
+	hops := map[int]*struct {
+		controlPlane time.Duration
+		aside, turns []time.Duration // of workers
+	}{}
 	for _, n := range s.Nodes {
 		hop := hops[n.Hop]
+		if hop == nil {
+			hop = new(struct {
+				controlPlane time.Duration
+				aside, turns []time.Duration
+			})
+			hops[n.Hop] = hop
+		}
 		var left time.Duration
 		for _, step := range n.Steps {
-			left += step.remaining(now, expect(n.Role, step.Step))
+			left += step.remaining(now, expectation(n.Role, step.Step, run, s.Measured))
 		}
 		switch {
 		case n.Role.IsControlPlane():
-			hop.serial += left
-		case !n.drains():
-			hop.aside += left / WorkersAside
+			hop.controlPlane += left
+		case n.keepsKubelet():
+			hop.aside = append(hop.aside, left)
 		default:
-			hop.parallel += left
-			hop.longest = max(hop.longest, left)
+			hop.turns = append(hop.turns, left)
 		}
-		hops[n.Hop] = hop
 	}
 	var all time.Duration
 	for _, hop := range hops {
-		all += hop.serial + hop.aside + max(hop.longest, hop.parallel/time.Duration(max(1, s.MaxUnavailable)))
+		all += hop.controlPlane + slidingWindow(hop.aside, WorkersAside) + slidingWindow(hop.turns, max(1, s.MaxUnavailable))
 	}
 	return all
+}
+
+// slidingWindow is how long it takes to work on all in their order, at most so many at a time, the next one as soon as
+// one is done.
+func slidingWindow(each []time.Duration, atOnce int) time.Duration {
+	free := make([]time.Duration, min(atOnce, len(each))) // when each place is free
+	for _, takes := range each {
+		first := slices.Index(free, slices.Min(free))
+		free[first] += takes
+	}
+	if len(free) == 0 {
+		return 0
+	}
+	return slices.Max(free)
 }
 
 // WorkersAside is how many workers that keep their kubelet are worked on side by side: no pod notices, so that only the
 // load on the package repository bounds it.
 const WorkersAside = 20
 
-func (n NodeStatus) drains() bool {
-	return slices.ContainsFunc(n.Steps, func(s StepStatus) bool { return s.Step == DrainNode })
+// keepsKubelet reports whether the worker is only configured in this hop.
+func (n NodeStatus) keepsKubelet() bool {
+	return !slices.ContainsFunc(n.Steps, func(s StepStatus) bool { return s.Step != InstallKubeadm && s.Step != UpgradeNodeConfig })
 }
 
 func (s StepStatus) remaining(now time.Time, expected time.Duration) time.Duration {
@@ -88,31 +125,16 @@ func (s StepStatus) remaining(now time.Time, expected time.Duration) time.Durati
 	return expected
 }
 
-// expectations returns the expected duration of a step on a kind of node.
-func (s Status) expectations() func(Role, Step) time.Duration {
-	type key struct {
-		controlPlane bool
-		step         Step
-	}
-	total, count := map[key]time.Duration{}, map[key]int{}
-	for _, n := range s.Nodes {
-		for _, step := range n.Steps {
-			if step.State == Done && step.Ended.After(step.Started) {
-				k := key{n.Role.IsControlPlane(), step.Step}
-				total[k] += step.Ended.Sub(step.Started)
-				count[k]++
-			}
+// expectation is how long a step will take on a kind of node, by the first that has measured it.
+func expectation(role Role, step Step, measured ...Measured) time.Duration {
+	for _, m := range measured {
+		if mean := m.of(role, step); mean > 0 {
+			return mean
 		}
 	}
-	return func(role Role, step Step) time.Duration {
-		k := key{role.IsControlPlane(), step}
-		if count[k] > 0 {
-			return total[k] / time.Duration(count[k])
-		}
-		expected := time.Duration(typical[step]) * time.Second
-		if step == VerifyNode && role.IsControlPlane() {
-			expected += typicalSettle
-		}
-		return expected
+	expected := time.Duration(typical[step]) * time.Second
+	if step == VerifyNode && role.IsControlPlane() {
+		expected += typicalSettle
 	}
+	return expected
 }

@@ -13,6 +13,11 @@ type Plan struct {
 	Drains   int       `json:"drains"` // of nodes, in all hops together
 	Findings []Finding `json:"findings,omitempty"`
 	Settings Settings  `json:"settings"`
+	// Estimate is how long all of it will take, by the longest way through it. Zero in plans from before it was kept.
+	Estimate Duration `json:"estimate,omitempty"`
+	// Measured is what the estimate is made from: how long steps took in earlier upgrades of the cluster. Of steps that
+	// it lacks, typical durations are taken.
+	Measured Measured `json:"measured,omitempty"`
 }
 
 // Hop is one move of the control plane to a newer version, with the workers that follow it.
@@ -39,6 +44,8 @@ type NodePlan struct {
 	// StaysCordoned: the node was cordoned by somebody else before, and is left so.
 	StaysCordoned bool   `json:"staysCordoned,omitempty"`
 	Steps         []Step `json:"steps"`
+	// Estimate is how long the node's part will take.
+	Estimate Duration `json:"estimate,omitempty"`
 }
 
 // Refused reports whether a finding forbids the plan.

@@ -27,7 +27,8 @@ func MakePlan(c Cluster, w Wanted, s Settings) Plan {
 	if !p.Refused() {
 		p.Hops = hops
 	}
-	p.Drains = drains(p.Hops)
+	p.Drains, p.Measured = drains(p.Hops), c.Measured
+	p.estimate()
 	return p
 }
 

@@ -34,6 +34,8 @@ type Status struct {
 	Nodes   []NodeStatus `json:"nodes,omitempty"` // in the order of the plan
 	// MaxUnavailable is how many workers are under way at a time.
 	MaxUnavailable int `json:"maxUnavailable"`
+	// Measured is how long steps took in earlier upgrades of the cluster.
+	Measured Measured `json:"measured,omitempty"`
 	// Actions are what people did, to the upgrade as a whole and to nodes, in the order of time.
 	Actions []Action `json:"actions,omitempty"`
 	// Message is one line for people: why it is held, what failed, where things were left.

@@ -46,7 +46,7 @@ func planHeadline(p upgrade.Plan, st Style) string {
 	}
 	path = p.Cluster + ": " + strings.Join(way, " -> ")
 	return fmt.Sprintf("%s, %s, %s, %s, %s", st.bold(path), count(len(p.Hops), "hop"),
-		count(len(p.Nodes), "node"), count(p.Drains, "drain"), about(upgrade.Estimate(p)))
+		count(len(p.Nodes), "node"), count(p.Drains, "drain"), about(p.Estimate.Std()))
 }
 
 func planTable(p upgrade.Plan, st Style) []string {
