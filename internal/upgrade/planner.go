@@ -20,11 +20,11 @@ type Wanted struct {
 // MakePlan decides what will be done to bring an observed cluster to what is wanted. It never fails: what stands in the
 // way is among the plan's findings, and a plan with errors has no hops.
 func MakePlan(c Cluster, w Wanted, s Settings) Plan {
-	p := Plan{Cluster: c.Name, Current: c.Version, Target: w.Target, Nodes: sortNodes(c.Nodes), Settings: s}
+	p := Plan{Cluster: c.Name, Current: c.Version, Target: w.Target, Nodes: sortNodes(c.Nodes), Hops: []Hop{}, Settings: s}
 	hops, found := makeHops(p, w)
 	found = slices.Concat(found, checkNow(p), checkSupport(p, w.Now), checkEtcd(p), checkNodes(p, len(hops)), c.Problems, checkWaivers(w.Waive))
 	p.Findings = mergeFindings(waive(found, w.Waive))
-	if !p.Refused() {
+	if !p.Refused() && len(hops) > 0 {
 		p.Hops = hops
 	}
 	p.Drains, p.Measured = drains(p.Hops), c.Measured
