@@ -534,6 +534,16 @@ func (m *Machine) holderName(lock string) string {
 	return fmt.Sprintf("process %d (%s)", m.locks[lock], name)
 }
 
+// upgrader is the process that LockDpkg stands for, as ps(1) names it; "" when there is none.
+func (m *Machine) upgrader() (string, int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if pid := m.locks[frontendLock]; pid != 0 && m.processes[pid] == nil {
+		return "unattended-upgr", pid
+	}
+	return "", 0
+}
+
 func (m *Machine) holder(name string) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -332,9 +332,12 @@ func bytesOf(text string) (int64, bool) {
 }
 
 func stat(p *process) int {
-	o, code := p.options("stat", optSpec{short: "c:", long: "format=", exit: 1})
+	o, code := p.options("stat", optSpec{short: "c:f", long: "format=,file-system", exit: 1})
 	if o == nil {
 		return code
+	}
+	if o.has("f", "file-system") {
+		return p.statFilesystems(o)
 	}
 	format := o.value("c", "format")
 	if format == "" {
@@ -347,6 +350,32 @@ func stat(p *process) int {
 			continue
 		}
 		p.printf("%s\n", p.expandStat(format, name, info))
+	}
+	return code
+}
+
+// statFilesystems is stat -f with a format: the disk is ext4, which coreutils calls ext2/ext3.
+func (p *process) statFilesystems(o *opts) int {
+	format := o.value("c", "format")
+	if format == "" {
+		return p.fail(1, "stat: only -f with a format is modelled")
+	}
+	code := 0
+	for _, name := range o.args {
+		if _, err := p.stat(name); err != nil {
+			code = p.fail(1, "stat: cannot read file system information for '%s': %s", name, reason(err))
+			continue
+		}
+		const block = 4096
+		kind, available := "ext2/ext3", p.available(name)
+		switch at := p.abs(name); {
+		case at == cgroupFolder && !p.m.opts.CgroupV1:
+			kind, available = "cgroup2fs", 0
+		case at == cgroupFolder || inMemory(at):
+			kind = "tmpfs"
+		}
+		p.printf("%s\n", strings.NewReplacer("%n", name, "%T", kind, "%S", strconv.Itoa(block), "%b", strconv.FormatInt(size/block, 10),
+			"%a", strconv.FormatInt(available/block, 10)).Replace(format))
 	}
 	return code
 }
@@ -424,8 +453,19 @@ func inUnits(o *opts, n int64) int64 {
 	return (n + 1023) / 1024
 }
 
-// free is the room of the disk, in bytes.
-const free = 40 << 30
+// size and free are the size of the disk and the room on it, in bytes.
+const (
+	size = 100 << 30
+	free = 40 << 30
+)
+
+// available is the room on the filesystem of name.
+func (p *process) available(name string) int64 {
+	if p.room(p.abs(name)) != nil {
+		return 0
+	}
+	return free
+}
 
 func df(p *process) int {
 	o, code := p.options("df", optSpec{long: "block-size=,output=", exit: 1})
@@ -435,9 +475,9 @@ func df(p *process) int {
 	if o.value("output") != "avail" || len(o.args) == 0 {
 		return p.fail(1, "df: only --output=avail PATH is modelled")
 	}
-	size, ok := bytesOf(o.value("block-size"))
-	if !ok || size == 0 {
-		size = 1024
+	block, ok := bytesOf(o.value("block-size"))
+	if !ok || block == 0 {
+		block = 1024
 	}
 	p.printf("%11s\n", "Avail")
 	for _, name := range o.args {
@@ -445,11 +485,7 @@ func df(p *process) int {
 			code = p.fail(1, "df: %s: %s", name, reason(err))
 			continue
 		}
-		n := int64(free)
-		if p.room(p.abs(name)) != nil {
-			n = 0
-		}
-		p.printf("%d\n", n/size)
+		p.printf("%d\n", p.available(name)/block)
 	}
 	return code
 }

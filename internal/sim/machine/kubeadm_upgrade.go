@@ -113,6 +113,13 @@ func (k *kubeadmRun) rootOnly() error {
 			return errors.New("user is not running as root")
 		}
 		return nil
+	}}, check{"SystemVerification", func() error {
+		if k.m.opts.CgroupV1 && k.version.AtLeastMinor(1, 35) {
+			return errors.New("cgroups v1 support is deprecated and will be removed in a future release. Please migrate to cgroups v2. " +
+				"To explicitly enable cgroups v1 support for kubelet v1.35 or newer, you must set the kubelet configuration option 'FailCgroupV1' to 'false'. " +
+				"You must also explicitly skip this validation. For more information, see https://git.k8s.io/enhancements/keps/sig-node/5573-remove-cgroup-v1")
+		}
+		return nil
 	}})
 }
 

@@ -19,6 +19,7 @@ const (
 	kubeletService  = "kubelet.service"
 	kubeletUnitFile = "/usr/lib/systemd/system/kubelet.service"
 	kubeletConfig   = "/var/lib/kubelet/config.yaml"
+	kubeletDefaults = "/etc/default/kubelet"
 	kubeletInstance = "/var/lib/kubelet/instance-config.yaml"
 	kubeletFlags    = "/var/lib/kubelet/kubeadm-flags.env"
 )
@@ -36,7 +37,8 @@ var removedFlags = []struct {
 	flag  string
 	since uint64
 }{
-	{"--network-plugin", 24}, {"--container-runtime", 27}, {"--pod-infra-container-image", 35},
+	{"--network-plugin", 24}, {"--container-runtime", 27}, {"--register-schedulable", 34}, {"--pod-infra-container-image", 35},
+	{"--containerd", 37},
 }
 
 // restartPause is how long systemd waits before it starts a crashed kubelet again (RestartSec of kubeadm's unit).
@@ -165,12 +167,17 @@ func kubeletProcess(p *process) int {
 
 // kubeletRefuses is the exit code of a kubelet that does not start, 0 when it does.
 func (p *process) kubeletRefuses(v upgrade.Version) int {
-	flags, err := p.readFile(kubeletFlags)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return p.fail(1, "kubelet.service: Failed to load environment files: %v", err)
+	var flags string
+	for _, name := range []string{kubeletFlags, kubeletDefaults} {
+		content, err := p.readFile(name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return p.fail(1, "kubelet.service: Failed to load environment files: %v", err)
+		}
+		flags += string(content) + "\n"
 	}
-	for _, word := range strings.FieldsFunc(string(flags), func(r rune) bool { return strings.ContainsRune(" \t\n\"'", r) }) {
-		name, _, _ := strings.Cut(strings.TrimPrefix(word, "KUBELET_KUBEADM_ARGS="), "=")
+	for _, word := range strings.FieldsFunc(flags, func(r rune) bool { return strings.ContainsRune(" \t\n\"'", r) }) {
+		word = strings.TrimPrefix(strings.TrimPrefix(word, "KUBELET_KUBEADM_ARGS="), "KUBELET_EXTRA_ARGS=")
+		name, _, _ := strings.Cut(word, "=")
 		for _, r := range removedFlags {
 			if name == r.flag && v.AtLeastMinor(1, r.since) {
 				return p.fail(1, "E1124 00:00:00.000000 %d run.go:72] \"command failed\" err=\"failed to parse kubelet flag: unknown flag: %s\"", p.pid, name)
@@ -183,10 +190,15 @@ func (p *process) kubeletRefuses(v upgrade.Version) int {
 			p.pid, kubeletConfig, kubeletConfig)
 	}
 	var c struct {
-		Kind string `json:"kind"`
+		Kind         string `json:"kind"`
+		FailCgroupV1 *bool  `json:"failCgroupV1"`
 	}
 	if err := yaml.Unmarshal(config, &c); err != nil || c.Kind != "KubeletConfiguration" {
 		return p.fail(1, "E1124 00:00:00.000000 %d run.go:72] \"command failed\" err=\"failed to load kubelet config file, path: %s\"", p.pid, kubeletConfig)
+	}
+	if fails := c.FailCgroupV1 == nil && v.AtLeastMinor(1, 35) || c.FailCgroupV1 != nil && *c.FailCgroupV1; fails && p.m.opts.CgroupV1 {
+		return p.fail(1, "E1124 00:00:00.000000 %d run.go:72] \"command failed\" err=\"failed to validate kubelet configuration, error: kubelet is configured to not run on a host "+
+			"using cgroup v1. cgroup v1 support is unsupported and will be removed in a future release, path: &TypeMeta{Kind:,APIVersion:,}\"", p.pid)
 	}
 	return 0
 }

@@ -1,8 +1,13 @@
 package machine
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"fmt"
+	"math/big"
 	"net"
 	"os"
 	"strings"
@@ -18,6 +23,7 @@ const (
 	manifestFolder = "/etc/kubernetes/manifests"
 	kubeadmFolder  = "/etc/kubernetes/tmp"
 	etcdData       = "/var/lib/etcd"
+	cgroupFolder   = "/sys/fs/cgroup"
 	adminConf      = "/etc/kubernetes/admin.conf"
 	kubeletConf    = "/etc/kubernetes/kubelet.conf"
 )
@@ -28,7 +34,7 @@ func manifestPath(component string) string { return manifestFolder + "/" + compo
 func (m *Machine) layOut() error {
 	o := m.opts
 	folders := []string{"/run", "/tmp", "/root", "/home/admin", "/var/log/apt", "/var/lib/pawl", "/var/lib/containerd",
-		"/etc/kubernetes/pki", kubeadmFolder, "/var/lib/kubelet/pki", "/proc/sys/kernel/random", "/etc/systemd/system", "/usr/lib/systemd/system/kubelet.service.d"}
+		"/etc/kubernetes/pki", kubeadmFolder, cgroupFolder, "/var/lib/kubelet/pki", "/proc/sys/kernel/random", "/etc/systemd/system", "/usr/lib/systemd/system/kubelet.service.d"}
 	if o.Distro == Debian {
 		folders = append(folders, dpkgUpdates, "/etc/apt/preferences.d", "/var/lib/apt/lists/partial", archives+"/partial")
 	}
@@ -87,9 +93,9 @@ func (m *Machine) kubernetesFiles() map[string]diskFile {
 		kubeletInstance:               file0644("apiVersion: kubelet.config.k8s.io/v1beta1\ncontainerRuntimeEndpoint: unix:///run/containerd/containerd.sock\nkind: KubeletConfiguration\n"),
 		kubeletFlags:                  file0644(flagsFor(o.Version)),
 		kubeletConf:                   {kubeconfig(o.Endpoint, "system:node:"+o.Name), 0o600},
-		"/etc/kubernetes/pki/ca.crt":  file0644(pem("CERTIFICATE", "authority of "+o.Endpoint)),
+		"/etc/kubernetes/pki/ca.crt":  file0644(certificate("kubernetes", true)),
 		"/var/lib/kubelet/pki/x.pem":  {[]byte(pem("CERTIFICATE", o.Name)), 0o600},
-		"/etc/default/kubelet":        file0644("KUBELET_EXTRA_ARGS=\n"),
+		kubeletDefaults:               file0644("KUBELET_EXTRA_ARGS=\n"),
 		"/etc/containerd/config.toml": file0644("version = 3\n"),
 	}
 	if !o.Role.IsControlPlane() {
@@ -103,7 +109,7 @@ func (m *Machine) kubernetesFiles() map[string]diskFile {
 		files["/etc/kubernetes/"+name+".conf"] = diskFile{kubeconfig(o.Endpoint, "system:kube-"+name), 0o600}
 	}
 	for _, name := range []string{"ca", "apiserver", "apiserver-kubelet-client", "front-proxy-ca", "front-proxy-client", "etcd/ca", "etcd/server", "etcd/peer"} {
-		files["/etc/kubernetes/pki/"+name+".crt"] = file0644(pem("CERTIFICATE", name))
+		files["/etc/kubernetes/pki/"+name+".crt"] = file0644(certificate(name, strings.HasSuffix(name, "ca")))
 		files["/etc/kubernetes/pki/"+name+".key"] = diskFile{[]byte(pem("SIMULATED KEY", name)), 0o600}
 	}
 	files[etcdData+"/member/snap/db"] = diskFile{[]byte(strings.Repeat("etcd", 16<<10)), 0o600}
@@ -153,7 +159,38 @@ users:
 `, endpoint, user)
 }
 
-// pem looks like a certificate and is none.
+// certificate is one as kubeadm makes them, for ten years if it is an authority and one if not, but signed by itself.
+func certificate(name string, authority bool) string {
+	years := 1
+	if authority {
+		years = 10
+	}
+	made := time.Now().Add(-30 * 24 * time.Hour)
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: made, NotAfter: made.AddDate(years, 0, 0),
+		IsCA: authority, BasicConstraintsValid: true}
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		panic(err) // there is no randomness
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
+	if err != nil {
+		panic(err) // the template above is at fault
+	}
+	return "-----BEGIN CERTIFICATE-----\n" + wrap64(der) + "-----END CERTIFICATE-----\n"
+}
+
+// wrap64 is base64 in lines of 64 characters.
+func wrap64(b []byte) string {
+	var lines strings.Builder
+	text := base64.StdEncoding.EncodeToString(b)
+	for len(text) > 64 {
+		lines.WriteString(text[:64] + "\n")
+		text = text[64:]
+	}
+	return lines.String() + text + "\n"
+}
+
+// pem looks like a key or a certificate and is none.
 func pem(kind, text string) string {
 	return "-----BEGIN " + kind + "-----\n" + base64.StdEncoding.EncodeToString([]byte("simulated: "+text)) + "\n-----END " + kind + "-----\n"
 }

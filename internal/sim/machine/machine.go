@@ -48,6 +48,7 @@ type Options struct {
 	Offered    []upgrade.Version // what the package repositories have, each in the folder of its minor
 	Repository string            // base address of those folders; "" is Repository
 	Endpoint   string            // host:port of this node's API server; "" is 10.0.0.1:6443
+	CgroupV1   bool              // the machine has version 1 control groups
 	// API is the cluster as programs on this machine reach it. It may be nil: nobody answers.
 	API func() kubernetes.Interface
 	// Kubelet is the kubelet's process: it runs until ctx ends. Returning earlier is a crash. nil: one that does nothing.
@@ -108,6 +109,7 @@ type faults struct {
 	dpkgLocked   bool
 	kubeletDelay time.Duration
 	unhealthy    bool
+	clockAhead   time.Duration
 }
 
 // New makes a machine, switched off, with the disk that `kubeadm init` or `kubeadm join` leaves. A disk that is there
@@ -323,6 +325,9 @@ func (m *Machine) FillDisk(full bool) { m.fault(func(f *faults) { f.diskFull = f
 
 // DelayKubelet makes a kubelet that starts do nothing for d, scaled.
 func (m *Machine) DelayKubelet(d time.Duration) { m.fault(func(f *faults) { f.kubeletDelay = d }) }
+
+// SetClock lets the machine's clock go wrong by so much, as date(1) shows it. Nothing else on the machine follows it.
+func (m *Machine) SetClock(ahead time.Duration) { m.fault(func(f *faults) { f.clockAhead = ahead }) }
 
 // SetHealthz makes the kubelet's healthz endpoint say no, or the truth again.
 func (m *Machine) SetHealthz(ok bool) { m.fault(func(f *faults) { f.unhealthy = !ok }) }

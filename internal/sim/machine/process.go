@@ -287,17 +287,25 @@ func pgrep(p *process) int {
 	if len(o.args) != 1 {
 		return p.fail(2, "pgrep: no matching criteria specified\nTry `pgrep --help' for more information.")
 	}
-	pattern, err := regexp.Compile(o.args[0])
+	expression := o.args[0]
+	if o.has("x", "exact") {
+		expression = "^(?:" + expression + ")$"
+	}
+	pattern, err := regexp.Compile(expression)
 	if err != nil {
 		return p.fail(2, "pgrep: Invalid regular expression: %s", o.args[0])
 	}
 	code = 1
+	if name, pid := p.m.upgrader(); name != "" && pattern.MatchString(name) {
+		code = 0
+		p.printf("%d\n", pid)
+	}
 	for _, other := range p.m.running() {
 		text := path.Base(other.argv[0])
 		if o.has("f", "full") {
 			text = other.commandLine()
 		}
-		if other == p || !pattern.MatchString(text) || o.has("x", "exact") && pattern.FindString(text) != text {
+		if other == p || !pattern.MatchString(text) {
 			continue
 		}
 		code = 0
@@ -462,12 +470,16 @@ func uname(p *process) int {
 
 func date(p *process) int {
 	args := slices.DeleteFunc(slices.Clone(p.argv[1:]), func(a string) bool { return a == "-u" })
-	now := time.Now().UTC()
+	p.m.mu.Lock()
+	now := time.Now().Add(p.m.faults.clockAhead).UTC()
+	p.m.mu.Unlock()
 	switch {
 	case len(args) == 0:
 		p.printf("%s\n", now.Format("Mon Jan _2 15:04:05 UTC 2006"))
 	case args[0] == "+%s":
 		p.printf("%d\n", now.Unix())
+	case args[0] == "+%s.%N":
+		p.printf("%d.%09d\n", now.Unix(), now.Nanosecond())
 	case args[0] == "-R":
 		p.printf("%s\n", now.Format(time.RFC1123Z))
 	default:
