@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -72,18 +71,6 @@ func (h *Host) RestartKubelet(ctx context.Context, v upgrade.Version) (time.Time
 	return unit.started, nil
 }
 
-// removedFlags are flags that kubeadm once wrote to kubeadm-flags.env and that later kubelets refuse to start with.
-// kubeadm strips a flag in the minor that removes it only: --pod-infra-container-image in 1.35, not in 1.36 or 1.37
-// (cmd/kubeadm/app/phases/upgrade). Dockershim took --network-plugin along in 1.24, --container-runtime went in 1.27.
-var removedFlags = []struct {
-	flag         string
-	major, minor uint64 // the first kubelet without it
-}{
-	{"--network-plugin", 1, 24},
-	{"--container-runtime", 1, 27},
-	{"--pod-infra-container-image", 1, 35},
-}
-
 // kubeletFlagsKnown returns nil when kubelet v understands the flags that kubeadm left for it. A node whose kubeadm
 // skipped a minor may have one that it does not, and its kubelet would crash over and over.
 func (h *Host) kubeletFlagsKnown(ctx context.Context, op string, v upgrade.Version) error {
@@ -95,22 +82,14 @@ func (h *Host) kubeletFlagsKnown(ctx context.Context, op string, v upgrade.Versi
 	if err != nil {
 		return err
 	}
-	for _, r := range removedFlags {
-		if v.AtLeastMinor(r.major, r.minor) && hasFlag(flags, r.flag) {
+	for _, f := range flagsIn(flags) {
+		if gone, is := upgrade.RemovedFlag(upgrade.Kubelet, f.name, upgrade.Version{}, v); is {
 			return fault.New(fault.PreflightFailed, op+" on", h.node,
-				fmt.Sprintf("%s sets %s, which the kubelet does not know since v%d.%d", kubeletFlags, r.flag, r.major, r.minor),
+				fmt.Sprintf("%s sets %s, which the kubelet does not know since %s", kubeletFlags, gone.Name, gone.In.MinorString()),
 				"take the flag out of the file")
 		}
 	}
 	return nil
-}
-
-// hasFlag reports whether KUBELET_KUBEADM_ARGS="..." holds the flag itself, not one that begins like it.
-func hasFlag(env, flag string) bool {
-	return slices.ContainsFunc(strings.FieldsFunc(env, func(r rune) bool { return strings.ContainsRune(" \t\n\"'", r) }), func(word string) bool {
-		name, _, _ := strings.Cut(strings.TrimPrefix(word, "KUBELET_KUBEADM_ARGS="), "=")
-		return name == flag
-	})
 }
 
 // kubeletStale says why the running kubelet must be restarted; empty when it need not be.

@@ -2,10 +2,12 @@ package host
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/upgrade"
@@ -273,6 +275,10 @@ func TestObserve(t *testing.T) {
 		{when: "find /var/lib/etcd", stdout: "/var/lib/etcd\n"},
 		{when: "du", stdout: "1000\t/var/lib/etcd\n1000\ttotal\n"},
 		{when: "kubeadm version", stdout: "v1.36.3\n"},
+		{when: "dpkg-query -W -f ${db:Status-Abbrev}", stdout: "hi \tkubeadm\t1.36.3-1.1\nhi \tkubectl\t1.36.3-1.1\nhi \tkubelet\t1.36.3-1.1\n"},
+		{when: "grep -Rs --include=kubeadm-flags.env"},
+		{when: "stat --file-system", stdout: "/sys/fs/cgroup cgroup2fs 4096 0 0\n", exit: 1},
+		{when: "date", stdout: fmt.Sprintf("%d.000000000\n", time.Now().Unix())},
 	}
 	t.Run("without minors no repository is asked", func(t *testing.T) {
 		h, _ := hosted(t, append(base, answer{when: "cat /etc/os-release", stdout: debian})...)

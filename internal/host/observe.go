@@ -37,6 +37,9 @@ func (h *Host) Observe(ctx context.Context, repository string, minors []upgrade.
 		return seen, nil
 	}
 	seen.PackageManager = packages.name()
+	if err := h.observeMachine(ctx, packages, &seen); err != nil {
+		return seen, err
+	}
 	for _, v := range minors {
 		offered, err := packages.available(ctx, repository, v)
 		if fault.Is(err, fault.Unreachable, fault.Unauthorized, fault.OutcomeUnknown) {

@@ -20,6 +20,8 @@ type packageManager interface {
 	download(ctx context.Context, repository string, v upgrade.Version, packages []string) error
 	// install brings the packages to v. Holds stay as they are.
 	install(ctx context.Context, repository string, v upgrade.Version, packages []string) error
+	// states are the packages whose state is worth a word, and the version of the kubelet's, zero when there is none.
+	states(ctx context.Context) ([]upgrade.Package, upgrade.Version, error)
 	// listing are all installed packages with their versions and the holds, as text for a backup.
 	listing(ctx context.Context) (string, error)
 	// files are where the repositories are configured, for a backup.

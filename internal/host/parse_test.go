@@ -190,6 +190,29 @@ func FuzzParseSources(f *testing.F) {
 	})
 }
 
+func FuzzParseOSRelease(f *testing.F) {
+	f.Add("NAME=\"Ubuntu\"\nID=ubuntu\nID_LIKE=debian\n")
+	f.Add("ID='\nID_LIKE=\"\"'\n=")
+	f.Fuzz(func(t *testing.T, s string) {
+		if got := parseOSRelease(s); strings.Contains(got.id, "\n") || slices.ContainsFunc(got.like, func(id string) bool { return !got.is(id) }) {
+			t.Errorf("%q: %+v", s, got)
+		}
+	})
+}
+
+func FuzzParseStaticPod(f *testing.F) {
+	f.Add(manifestOf("etcd", "3.7.0-0"))
+	f.Add("spec:\n  containers:\n  - {name: etcd, command: [a], args: [b]}\n")
+	f.Fuzz(func(t *testing.T, s string) {
+		pod, err := parseStaticPod("etcd", s)
+		if err != nil && (pod.image != "" || pod.command != nil) {
+			t.Errorf("%q: %+v, %v", s, pod, err)
+		}
+		pod.localEtcd()
+		observeManifest(manifest("etcd"), s, &upgrade.Host{})
+	})
+}
+
 func FuzzParseOutputs(f *testing.F) {
 	f.Add("[ERROR A]: b\n")
 	f.Add("ActiveState=active\nExecMainStartTimestamp=Mon 2026-11-23 07:09:55 UTC\n")
@@ -200,7 +223,7 @@ func FuzzParseOutputs(f *testing.F) {
 			}
 		}
 		parseKubeletUnit(s)
-		parseOSRelease(s)
+		_, _ = firstInt(s)
 		parseSums(s)
 		newestBackups(s)
 		_, _ = parseStaticPod("etcd", s)

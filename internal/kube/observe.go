@@ -54,7 +54,7 @@ func (c *Cluster) Observe(ctx context.Context) (upgrade.Cluster, error) {
 }
 
 func observeNode(n *corev1.Node, controlPlane []corev1.Pod) upgrade.Node {
-	node := upgrade.Node{Name: n.Name, Ready: nodeCondition(n, corev1.NodeReady).Status == corev1.ConditionTrue}
+	node := upgrade.Node{Name: n.Name, Runtime: n.Status.NodeInfo.ContainerRuntimeVersion, Ready: nodeCondition(n, corev1.NodeReady).Status == corev1.ConditionTrue}
 	_, node.ControlPlane = n.Labels[controlPlaneLabel]
 	for _, a := range n.Status.Addresses {
 		if a.Type == corev1.NodeInternalIP && node.Address == "" {

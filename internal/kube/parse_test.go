@@ -56,7 +56,7 @@ func TestObserveNodeReadsControlPlaneVersions(t *testing.T) {
 			Spec: corev1.PodSpec{NodeName: node, Containers: []corev1.Container{{Image: image}}}}
 	}
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "cp1", Labels: map[string]string{controlPlaneLabel: ""}},
-		Status: corev1.NodeStatus{NodeInfo: corev1.NodeSystemInfo{KubeletVersion: "v1.36.3"},
+		Status: corev1.NodeStatus{NodeInfo: corev1.NodeSystemInfo{KubeletVersion: "v1.36.3", ContainerRuntimeVersion: "containerd://2.3.7"},
 			Addresses: []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: "cp1"}, {Type: corev1.NodeInternalIP, Address: "10.0.0.1"}}}}
 	node := observeNode(n, []corev1.Pod{
 		pod("cp1", "kube-apiserver", "r:5000/kube-apiserver:v1.37.2"), pod("cp2", "kube-scheduler", "r/kube-scheduler:v1.36.3"),
@@ -66,6 +66,7 @@ func TestObserveNodeReadsControlPlaneVersions(t *testing.T) {
 	require.Equal(t, "10.0.0.1", node.Address)
 	require.Equal(t, map[string]upgrade.Version{"kube-apiserver": upgrade.MustVersion("v1.37.2")}, node.Components)
 	require.Equal(t, "3.6.8-0", node.EtcdImage)
+	require.Equal(t, "containerd://2.3.7", node.Runtime)
 }
 
 func TestCountEndpointWatches(t *testing.T) {

@@ -44,7 +44,9 @@ type Node struct {
 	Cordoned  bool   `json:"cordoned"` // by a person or another tool, not by pawl
 	// CordonedByPawl: an earlier run of pawl cordoned the node and did not get to uncordon it.
 	CordonedByPawl bool `json:"cordonedByPawl,omitempty"`
-	Host           Host `json:"host"`
+	// Runtime is node.status.nodeInfo.containerRuntimeVersion: containerd://2.3.7.
+	Runtime string `json:"runtime,omitempty"`
+	Host    Host   `json:"host"`
 }
 
 // Host is what was observed of a node's machine over SSH.
@@ -63,6 +65,68 @@ type Host struct {
 	Unread Unread `json:"unread,omitzero"`
 	// Problem is why the host could not be looked at: unreachable, host key refused, key refused. One line.
 	Problem string `json:"problem,omitempty"`
+	// NotObserved is what of all that follows could not be looked at, and why, each in one line.
+	NotObserved []string `json:"notObserved,omitempty"`
+	// Kubelet is the version of the installed kubelet package.
+	Kubelet Version `json:"kubelet,omitzero"`
+	// Packages are those whose state is worth a word.
+	Packages []Package `json:"packages,omitempty"`
+	// Manifests are the image tags in the static pod manifests by component, etcd's among them; empty on workers.
+	Manifests map[string]string `json:"manifests,omitempty"`
+	// Settings are the flags and feature gates in files of this machine that some minor removes or locks.
+	Settings []Setting `json:"settings,omitempty"`
+	// CgroupV1: the machine has version 1 control groups. CgroupV1Allowed: the kubelet's configuration says so.
+	CgroupV1        bool `json:"cgroupV1,omitempty"`
+	CgroupV1Allowed bool `json:"cgroupV1Allowed,omitempty"`
+	// Certificates are those of kubeadm's that expire within CertificateHorizon.
+	Certificates []Certificate `json:"certificates,omitempty"`
+	// ClockAhead is how far the machine's clock is ahead of the observer's, behind when negative; zero below half a second.
+	ClockAhead Duration `json:"clockAhead,omitzero"`
+	// Filling are filesystems with less room than the kubelet wants of any by default.
+	Filling []Filesystem `json:"filling,omitempty"`
+}
+
+// PackageState is what is the matter with a package.
+type PackageState string
+
+// The states of packages; the others are dpkg's own words, such as half-installed (dpkg(1)).
+const (
+	PackageAbsent    PackageState = "not installed"
+	PackageHeld      PackageState = "on hold"
+	PackageReinstall PackageState = "reinst-required"
+)
+
+// Package is one package of a host.
+type Package struct {
+	Name    string       `json:"name"`
+	State   PackageState `json:"state"`
+	Version string       `json:"version,omitempty"` // as the package manager writes it
+}
+
+// Setting is a flag or a feature gate that a file gives to a component.
+type Setting struct {
+	File      string `json:"file"`
+	Component string `json:"component"`
+	Flag      string `json:"flag,omitempty"` // --name, without its value
+	Gate      string `json:"gate,omitempty"`
+	On        bool   `json:"on,omitempty"` // the gate's value
+}
+
+// CertificateHorizon is how long before its end a certificate is observed.
+const CertificateHorizon = 90 * 24 * time.Hour
+
+// Certificate is one file below kubeadm's folder of certificates, /etc/kubernetes/pki.
+type Certificate struct {
+	File    string    `json:"file"` // etcd/ca.crt
+	CA      bool      `json:"ca,omitempty"`
+	Expires time.Time `json:"expires"`
+}
+
+// Filesystem is one that fills up, by a folder on it.
+type Filesystem struct {
+	Path string `json:"path"`
+	Free int64  `json:"free"` // bytes, for ordinary users
+	Size int64  `json:"size"`
 }
 
 // Unread is a package repository that could not be read.

@@ -33,12 +33,22 @@ const (
 	DrainBlocked       = "drain-blocked"
 	EtcdVersion        = "etcd-version"
 	EndOfLife          = "end-of-life"
+	FlagRemoved        = "removed-flag"
+	GateRemoved        = "removed-feature-gate"
+	BadPackage         = "package-state"
+	PackageOnHold      = "package-hold"
+	VersionDiffers     = "version-differs"
+	CgroupVersion      = "cgroup-version"
+	ContainerRuntime   = "container-runtime"
+	CertificateExpiry  = "certificate"
+	ClockSkew          = "clock-skew"
+	NotObserved        = "not-observed"
 	BadWaiver          = "waiver"
 )
 
 // waivable are the errors that a person may overrule. The others are things that pawl cannot do, or that the version skew
 // policy forbids.
-var waivable = []string{KubeadmSkew, DiskSpace, EtcdVersion}
+var waivable = []string{KubeadmSkew, DiskSpace, EtcdVersion, FlagRemoved, GateRemoved, BadPackage, CgroupVersion, CertificateExpiry, ClockSkew}
 
 // Finding is one thing that stands in the way, or that a person should know, found before anything is touched.
 type Finding struct {

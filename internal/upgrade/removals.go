@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -86,6 +87,25 @@ func LockedGate(gate string, value bool, from, to Version) (Removal, bool) {
 		return Removal{gate, firstOf(lock.minor), sourceOr("", lock.minor)}, true
 	}
 	return Removal{}, false
+}
+
+// Matters reports whether any minor removes or locks what is set: the others are not worth recording.
+func (s Setting) Matters() bool {
+	_, _, gone := s.gone(Version{}, Version{major: 1, minor: math.MaxUint64})
+	return gone
+}
+
+// gone says what a way from one version to another takes away of the setting, and how the component puts it.
+func (s Setting) gone(from, to Version) (what Removal, says string, gone bool) {
+	if s.Flag != "" {
+		what, gone = RemovedFlag(s.Component, s.Flag, from, to)
+		return what, "does not know", gone
+	}
+	if what, gone = RemovedGate(s.Gate, from, to); gone {
+		return what, "does not know", true
+	}
+	what, gone = LockedGate(s.Gate, s.On, from, to)
+	return what, fmt.Sprintf("lets nobody set to %t", s.On), gone
 }
 
 // gateLock is since which minor of Kubernetes 1 a gate may have one value only, and which.
