@@ -22,6 +22,15 @@ type Cluster struct {
 	// Version is what the cluster says it is configured for (kubeadm: ClusterConfiguration.kubernetesVersion).
 	Version Version `json:"version"`
 	Nodes   []Node  `json:"nodes"`
+	// Kubeadm is what kubeadm's ConfigMaps say, where releases differ in what they make of it.
+	Kubeadm Configuration `json:"kubeadm,omitzero"`
+	// APIs are versions of APIs in use that a release removes.
+	APIs []APIUse `json:"apis,omitempty"`
+	// CoreDNS are the image tags of the deployments that kubeadm takes for the cluster's DNS, normally one; nil when nobody
+	// looked.
+	CoreDNS []string `json:"coreDNS"`
+	// KubeProxy is the version of kube-proxy's DaemonSet; zero when there is none, or its image's tag is no version.
+	KubeProxy Version `json:"kubeProxy,omitzero"`
 	// Problems are findings of the observation itself: an unready API server, an unhealthy etcd member, a
 	// PodDisruptionBudget without room.
 	Problems []Finding `json:"problems,omitempty"`
@@ -36,6 +45,12 @@ type Node struct {
 	ControlPlane bool   `json:"controlPlane"`
 	// Kubelet is node.status.nodeInfo.kubeletVersion: the version `kubectl get nodes` shows.
 	Kubelet Version `json:"kubelet"`
+	// KubeletText is what the kubelet says instead, where that is no version.
+	KubeletText string `json:"kubeletText,omitempty"`
+	// Conditions are those that say that something is wrong: MemoryPressure, NetworkUnavailable, ...
+	Conditions []string `json:"conditions,omitempty"`
+	// Emulates is the minor that the node's API server behaves as, where that is not its own.
+	Emulates Version `json:"emulates,omitzero"`
 	// Components are the versions of the node's static pods by component name; empty on workers.
 	Components map[string]Version `json:"components,omitempty"`
 	// EtcdImage is the image tag of the node's etcd member; etcd has versions of its own.

@@ -1,6 +1,11 @@
 package upgrade
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
 
 // etcdStep is a move of etcd to a newer minor that a release of Kubernetes brings, and from where etcd supports it.
 type etcdStep struct {
@@ -37,6 +42,49 @@ func checkEtcd(p Plan) []Finding {
 				Remedy: "bring etcd there first: such a release as etcd.local.imageTag in kubeadm's ClusterConfiguration, kubeadm upgrade apply --force of the version that it has, then without the tag again",
 				Source: step.source})
 		}
+	}
+	return found
+}
+
+// checkMembers looks at the etcd members of the control plane nodes side by side.
+func checkMembers(p Plan) []Finding {
+	const source = "https://etcd.io/docs/latest/faq/#why-an-odd-number-of-cluster-members"
+	var with, without []string
+	at := map[string][]string{} // by version
+	for _, n := range p.Nodes {
+		switch {
+		case !n.ControlPlane:
+		case n.EtcdImage == "":
+			without = append(without, n.Name)
+		default:
+			with = append(with, n.Name)
+			at[n.EtcdImage] = append(at[n.EtcdImage], n.Name)
+		}
+	}
+	if len(with) == 0 {
+		return nil // external, or not seen
+	}
+	var found []Finding
+	warn := func(severity Severity, message, remedy, source string) {
+		found = append(found, Finding{ID: EtcdMembers, Severity: severity, Target: p.Cluster, Message: message, Remedy: remedy, Source: source})
+	}
+	if len(without) > 0 {
+		warn(SeverityWarning, fmt.Sprintf("%s has no etcd member, though %s has", strings.Join(without, ", "), strings.Join(with, ", ")),
+			"look why; a kubeadm cluster has one on every control plane node", "https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/ha-topology/")
+	}
+	if len(at) > 1 {
+		var all []string
+		for _, tag := range slices.Sorted(maps.Keys(at)) {
+			all = append(all, tag+" on "+strings.Join(at[tag], ", "))
+		}
+		warn(SeverityWarning, "etcd members are of different versions: "+strings.Join(all, "; "),
+			"an upgrade that was begun is finished by this one; else bring them to one version first", "https://etcd.io/docs/latest/upgrades/upgrading-etcd/")
+	}
+	switch {
+	case len(with) == 2:
+		warn(SeverityWarning, "etcd has 2 members: while one restarts, it has no quorum and the API is away", "add a control plane node, or expect it", source)
+	case len(with)%2 == 0:
+		warn(SeverityInfo, fmt.Sprintf("etcd has %d members, which bear no more failures than %d would", len(with), len(with)-1), "", source)
 	}
 	return found
 }

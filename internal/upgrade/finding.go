@@ -42,13 +42,29 @@ const (
 	ContainerRuntime   = "container-runtime"
 	CertificateExpiry  = "certificate"
 	ClockSkew          = "clock-skew"
+	APIRemoved         = "removed-api"
+	StoredVersion      = "crd-stored-version"
+	KubeadmConfig      = "kubeadm-config"
+	ImageOverride      = "image-override"
+	ExternalEtcd       = "external-etcd"
+	EmulatedVersion    = "emulated-version"
+	CoreDNS            = "coredns"
+	KubeProxyAddon     = "kube-proxy"
+	DaemonSet          = "daemonset"
+	Webhook            = "webhook"
+	NodeCondition      = "node-condition"
+	KubeletVersion     = "kubelet-version"
+	EtcdMembers        = "etcd-members"
+	EtcdAlarm          = "etcd-alarm"
+	EtcdSpace          = "etcd-space"
+	Permission         = "permission"
 	NotObserved        = "not-observed"
 	BadWaiver          = "waiver"
 )
 
 // waivable are the errors that a person may overrule. The others are things that pawl cannot do, or that the version skew
 // policy forbids.
-var waivable = []string{KubeadmSkew, DiskSpace, EtcdVersion, FlagRemoved, GateRemoved, BadPackage, CgroupVersion, CertificateExpiry, ClockSkew}
+var waivable = []string{KubeadmSkew, DiskSpace, EtcdVersion, FlagRemoved, GateRemoved, BadPackage, CgroupVersion, CertificateExpiry, ClockSkew, APIRemoved, Webhook, NodeCondition}
 
 // Finding is one thing that stands in the way, or that a person should know, found before anything is touched.
 type Finding struct {

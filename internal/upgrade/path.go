@@ -12,6 +12,14 @@ func path(from, to Version) []Version {
 	return append(versions, to)
 }
 
+// firstHop is what a control plane goes to first on its way: a version of the next minor, or the target itself.
+func firstHop(from, to Version) Version {
+	if next := from.nextMinor(); next.minor < to.minor {
+		return next
+	}
+	return to
+}
+
 // mostMinors bounds a path: over six years of releases. Who asks for more has misspelt the target.
 const mostMinors = 20
 

@@ -22,7 +22,8 @@ type Wanted struct {
 func MakePlan(c Cluster, w Wanted, s Settings) Plan {
 	p := Plan{Cluster: c.Name, Current: c.Version, Target: w.Target, Nodes: sortNodes(c.Nodes), Hops: []Hop{}, Settings: s}
 	hops, found := makeHops(p, w)
-	found = slices.Concat(found, checkNow(p), checkSupport(p, w.Now), checkEtcd(p), checkNodes(p, len(hops)), checkHosts(p, w.Now), c.Problems, checkWaivers(w.Waive))
+	found = slices.Concat(found, checkNow(p), checkSupport(p, w.Now), checkEtcd(p), checkMembers(p), checkNodes(p, len(hops)), checkHosts(p, w.Now),
+		checkAPIs(c, p), checkConfiguration(c, p), checkAddons(c, p), checkEmulation(c, p), c.Problems, checkWaivers(w.Waive))
 	p.Findings = mergeFindings(waive(found, w.Waive))
 	if !p.Refused() && len(hops) > 0 {
 		p.Hops = hops

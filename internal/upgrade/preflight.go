@@ -45,6 +45,9 @@ func (n Node) versions() []installed {
 func checkVersions(p Plan, to Version) []Finding {
 	var found []Finding
 	for _, n := range p.Nodes {
+		if n.Kubelet.IsZero() {
+			continue // checkNodes says so
+		}
 		if problem := checkKubelet(n.Name, n.Kubelet, to); problem != "" {
 			f := failure(VersionSkew, n.Name, problem, "bring that kubelet within the skew policy first")
 			f.Source = skewPolicy + "#kubelet"
@@ -113,7 +116,7 @@ func checkKubeadm(p Plan, to Version) []Finding {
 			add(n, fmt.Sprintf("kubeadm is %s; one of %s may manage a node only after one of the minor before", n.Host.Kubeadm, to.MinorString()),
 				"replace that node by a new one", kubeadmSkewPolicy+"#kubeadm-s-skew-against-kubeadm")
 		}
-		if !kubeadmAllowsKubelet(to, n.Kubelet) {
+		if !n.Kubelet.IsZero() && !kubeadmAllowsKubelet(to, n.Kubelet) {
 			add(n, fmt.Sprintf("kubelet is %s, too old for kubeadm of %s", n.Kubelet, to.MinorString()),
 				"bring that kubelet to a newer minor first", kubeadmSkewPolicy+"#kubeadm-s-skew-against-the-kubelet")
 		}
@@ -136,6 +139,11 @@ func checkNodes(p Plan, hops int) []Finding {
 		if !n.Ready {
 			add(failure(NodeReady, n.Name, "the node is not Ready", "repair it or remove it from the cluster first"))
 		}
+		if n.Kubelet.IsZero() {
+			add(failure(KubeletVersion, n.Name, fmt.Sprintf("the kubelet says that its version is %q, wanted one like v1.37.2", n.KubeletText),
+				"install a kubelet of a release, or remove the node from the cluster"))
+		}
+		found = append(found, checkConditions(n)...)
 		if n.Cordoned {
 			add(Finding{ID: NodeCordoned, Severity: SeverityInfo, Target: n.Name, Message: "the node is cordoned and will stay so"})
 		}
@@ -152,6 +160,23 @@ func checkNodes(p Plan, hops int) []Finding {
 					n.Host.FreeBytes>>20, need>>20), "free some space"))
 			}
 		}
+	}
+	return found
+}
+
+// checkConditions says what the node complains of.
+func checkConditions(n Node) []Finding {
+	var found []Finding
+	for _, condition := range n.Conditions {
+		f := Finding{ID: NodeCondition, Severity: SeverityWarning, Target: n.Name, Message: "the node reports " + condition,
+			Remedy: "put it right first: pods of drained nodes have to find room elsewhere", Source: "https://kubernetes.io/docs/reference/node/node-status/#condition"}
+		switch condition {
+		case "DiskPressure":
+			f.Severity, f.Remedy = SeverityError, "free some space: its kubelet evicts pods and removes images, and an upgrade brings more images"
+		case "NetworkUnavailable":
+			f.Severity, f.Remedy = SeverityError, "repair the node's network: its pods have none"
+		}
+		found = append(found, f)
 	}
 	return found
 }
