@@ -31,8 +31,9 @@ type Past interface {
 
 // API is a cluster's Kubernetes API.
 type API interface {
-	// Observe looks at the whole cluster: nodes, static pods, health of every API server and etcd member, budgets.
-	// The nodes' Host parts are left empty.
+	// Observe looks at the whole cluster: nodes, static pods, health of every API server and etcd member, budgets, and
+	// what else a plan judges: APIs in use, kubeadm's configuration, add-ons, webhooks, permissions. What of the latter
+	// cannot be looked at is a finding, not an error. The nodes' Host parts are left empty.
 	Observe(ctx context.Context) (upgrade.Cluster, error)
 	// ControlPlaneHealth returns nil when every API server answers /readyz on its own address, every etcd member is
 	// healthy, and the leases of controller-manager and scheduler are being renewed; else what is not.

@@ -27,6 +27,7 @@ func (c *Cluster) Observe(ctx context.Context) (upgrade.Cluster, error) {
 	if seen.Version, err = c.ConfiguredVersion(ctx); err != nil {
 		return seen, err
 	}
+	outer := ctx // what is looked at further bounds its own requests
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	nodes, err := c.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
@@ -50,8 +51,12 @@ func (c *Cluster) Observe(ctx context.Context) (upgrade.Cluster, error) {
 		return seen, err
 	}
 	seen.Problems = append(seen.Problems, budgets...)
-	return seen, nil
+	c.lookFurther(outer, &seen, pods)
+	return seen, outer.Err()
 }
+
+// complaints are the conditions of a node that say, when they are true, that something is wrong.
+var complaints = []corev1.NodeConditionType{corev1.NodeMemoryPressure, corev1.NodeDiskPressure, corev1.NodePIDPressure, corev1.NodeNetworkUnavailable}
 
 func observeNode(n *corev1.Node, controlPlane []corev1.Pod) upgrade.Node {
 	node := upgrade.Node{Name: n.Name, Runtime: n.Status.NodeInfo.ContainerRuntimeVersion, Ready: nodeCondition(n, corev1.NodeReady).Status == corev1.ConditionTrue}
@@ -62,7 +67,15 @@ func observeNode(n *corev1.Node, controlPlane []corev1.Pod) upgrade.Node {
 		}
 	}
 	// A version that does not parse stays unknown, and the planner refuses what it cannot judge.
-	node.Kubelet, _ = upgrade.ParseVersion(n.Status.NodeInfo.KubeletVersion)
+	var err error
+	if node.Kubelet, err = upgrade.ParseVersion(n.Status.NodeInfo.KubeletVersion); err != nil {
+		node.KubeletText = n.Status.NodeInfo.KubeletVersion
+	}
+	for _, wrong := range complaints {
+		if nodeCondition(n, wrong).Status == corev1.ConditionTrue {
+			node.Conditions = append(node.Conditions, string(wrong))
+		}
+	}
 	_, node.CordonedByPawl = n.Annotations[cordonedBy]
 	node.CordonedByPawl = node.CordonedByPawl && n.Spec.Unschedulable
 	node.Cordoned = n.Spec.Unschedulable && !node.CordonedByPawl

@@ -69,12 +69,12 @@ func TestObserveNodeReadsControlPlaneVersions(t *testing.T) {
 	require.Equal(t, "containerd://2.3.7", node.Runtime)
 }
 
-func TestCountEndpointWatches(t *testing.T) {
-	n, err := countEndpointWatches(strings.NewReader(`# TYPE apiserver_longrunning_requests gauge
+func TestEndpointWatches(t *testing.T) {
+	n := 0
+	require.NoError(t, scanSamples(strings.NewReader(`# TYPE apiserver_longrunning_requests gauge
 apiserver_longrunning_requests{component="apiserver",group="",resource="pods",scope="cluster",subresource="",verb="WATCH",version="v1"} 6
 apiserver_longrunning_requests{component="apiserver",group="discovery.k8s.io",resource="endpointslices",scope="cluster",subresource="",verb="WATCH",version="v1"} 7
 apiserver_longrunning_requests{component="apiserver",group="discovery.k8s.io",resource="endpointslices",scope="namespace",subresource="",verb="WATCH",version="v1"} 2
-`))
-	require.NoError(t, err)
+`), "apiserver_longrunning_requests", func(s sample) { n += endpointWatches(s) }))
 	require.Equal(t, 9, n)
 }

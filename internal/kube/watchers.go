@@ -1,14 +1,8 @@
 package kube
 
 import (
-	"bufio"
 	"context"
-	"io"
-	"net/http"
-	"strconv"
-	"strings"
 
-	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -24,47 +18,19 @@ func (c *Cluster) EndpointWatchers(ctx context.Context) (int, error) {
 	all := 0
 	for _, p := range pods {
 		if endpoint := p.Annotations[advertiseAddress]; p.Labels["component"] == upgrade.APIServer && endpoint != "" {
-			n, err := c.endpointWatchersOf(ctx, p.Spec.NodeName, endpoint)
+			err := c.metricsOf(ctx, p.Spec.NodeName, endpoint, "apiserver_longrunning_requests", func(s sample) { all += endpointWatches(s) })
 			if err != nil {
 				return 0, err
 			}
-			all += n
 		}
 	}
 	return all, nil
 }
 
-func (c *Cluster) endpointWatchersOf(ctx context.Context, node, endpoint string) (int, error) {
-	const op = "read the metrics of kube-apiserver of"
-	response, err := c.getFrom(ctx, op, node, endpoint, "/metrics")
-	if err != nil {
-		return 0, err
+// endpointWatches is how many open EndpointSlice watches a sample of apiserver_longrunning_requests stands for.
+func endpointWatches(s sample) int {
+	if s.labels["resource"] == "endpointslices" && s.labels["verb"] == "WATCH" {
+		return int(s.value)
 	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		return 0, fault.New(fault.Unreachable, op, node, response.Status, "allow the kubeconfig's user to get /metrics")
-	}
-	n, err := countEndpointWatches(response.Body)
-	return n, fault.Wrap(fault.Unreachable, op, node, err, "")
-}
-
-// countEndpointWatches adds up the gauge of open EndpointSlice watches. The metrics of a large cluster are megabytes, so
-// they are scanned for the one line that matters instead of being parsed whole.
-func countEndpointWatches(metrics io.Reader) (int, error) {
-	all := 0
-	lines := bufio.NewScanner(metrics)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		line := lines.Text()
-		if !strings.HasPrefix(line, "apiserver_longrunning_requests{") ||
-			!strings.Contains(line, `resource="endpointslices"`) || !strings.Contains(line, `verb="WATCH"`) {
-			continue
-		}
-		n, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
-		if err != nil {
-			return 0, err
-		}
-		all += int(n)
-	}
-	return all, lines.Err()
+	return 0
 }

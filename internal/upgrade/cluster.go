@@ -29,13 +29,19 @@ type Cluster struct {
 	// CoreDNS are the image tags of the deployments that kubeadm takes for the cluster's DNS, normally one; nil when nobody
 	// looked.
 	CoreDNS []string `json:"coreDNS"`
-	// KubeProxy is the version of kube-proxy's DaemonSet; zero when there is none, or its image's tag is no version.
-	KubeProxy Version `json:"kubeProxy,omitzero"`
+	// KubeProxy is kube-proxy's DaemonSet; zero when nobody looked.
+	KubeProxy AddonVersion `json:"kubeProxy,omitzero"`
 	// Problems are findings of the observation itself: an unready API server, an unhealthy etcd member, a
 	// PodDisruptionBudget without room.
 	Problems []Finding `json:"problems,omitempty"`
 	// Measured is how long steps took in earlier upgrades of the cluster; empty when there were none.
 	Measured Measured `json:"measured,omitempty"`
+}
+
+// AddonVersion is an add-on's version, as its image's tag says; zero where that is none.
+type AddonVersion struct {
+	Version Version `json:"version,omitzero"`
+	Missing bool    `json:"missing,omitempty"` // the cluster is without it
 }
 
 // Node is one node, as its API object, its control plane pods and its host tell.

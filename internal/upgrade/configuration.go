@@ -18,7 +18,7 @@ type Configuration struct {
 	Gates map[string]map[string]bool `json:"gates,omitempty"`
 	// EmulatedVersion is what --emulated-version of kube-apiserver names, if it is given.
 	EmulatedVersion Version `json:"emulatedVersion,omitzero"`
-	// ProxyMode is kube-proxy's mode; empty is its default.
+	// ProxyMode is kube-proxy's mode, if it is not iptables.
 	ProxyMode string `json:"proxyMode,omitempty"`
 	// EtcdTag and DNSTag are image tags that are to be used instead of those that kubeadm brings.
 	EtcdTag string `json:"etcdTag,omitempty"`
@@ -26,6 +26,8 @@ type Configuration struct {
 	// ImageRepository is where images come from, if not from registry.k8s.io.
 	ImageRepository string `json:"imageRepository,omitempty"`
 	ExternalEtcd    bool   `json:"externalEtcd,omitempty"`
+	// ProxyDisabled: kubeadm is told to leave kube-proxy alone.
+	ProxyDisabled bool `json:"proxyDisabled,omitempty"`
 }
 
 // Kubeadm is kubeadm's name among the components.
@@ -189,6 +191,10 @@ func checkEmulation(c Cluster, p Plan) []Finding {
 // Source: CoreDNSVersion in cmd/kubeadm/app/constants.
 var kubeadmCoreDNS = map[uint64]string{30: "v1.11.3", 31: "v1.11.3", 32: "v1.11.3", 33: "v1.12.0", 34: "v1.12.1", 35: "v1.13.1", 36: "v1.14.2", 37: "v1.14.6"}
 
+// kubeadmBringsProxyBack is the first minor whose `kubeadm upgrade` deploys a kube-proxy that is not there; those before
+// passed it over. Source: cmd/kubeadm/app/cmd/phases/upgrade/addons.go, and before app/phases/upgrade/postupgrade.go.
+const kubeadmBringsProxyBack = 32
+
 // coreDNSChecks are kubeadm's own checks of CoreDNS. Source: cmd/kubeadm/app/phases/upgrade/preflight.go.
 var coreDNSChecks = []string{"CoreDNSUnsupportedPlugins", "CoreDNSMigration"}
 
@@ -201,12 +207,20 @@ func checkAddons(c Cluster, p Plan) []Finding {
 		f.Source = "https://kubernetes.io/docs/reference/setup-tools/kubeadm/kubeadm-upgrade/"
 		found = append(found, f)
 	}
-	if !c.KubeProxy.IsZero() && c.KubeProxy != c.Version && !slices.ContainsFunc(p.Nodes, func(n Node) bool { return n.Components[APIServer] == c.KubeProxy }) {
-		found = append(found, Finding{ID: KubeProxyAddon, Severity: SeverityWarning, Target: "DaemonSet kube-system/kube-proxy",
-			Message: fmt.Sprintf("it is at %s, the control plane at %s", c.KubeProxy, c.Version),
-			Remedy:  "the upgrade brings it to the control plane's version; look why the last one did not", Source: skewPolicy + "#kube-proxy"})
+	proxy := Finding{ID: KubeProxyAddon, Severity: SeverityWarning, Target: "DaemonSet kube-system/kube-proxy"}
+	switch v := c.KubeProxy.Version; {
+	case c.KubeProxy.Missing && !c.Kubeadm.ProxyDisabled && p.Target.AtLeastMinor(1, kubeadmBringsProxyBack):
+		proxy.Message = "there is none, and kubeadm would deploy it again, beside what may have replaced it"
+		proxy.Remedy = "set proxy.disabled: true in kubeadm's ClusterConfiguration, if it is to stay away"
+		proxy.Source = "https://kubernetes.io/docs/reference/config-api/kubeadm-config.v1beta4/#kubeadm-k8s-io-v1beta4-Proxy"
+	case !v.IsZero() && v != c.Version && !slices.ContainsFunc(p.Nodes, func(n Node) bool { return n.Components[APIServer] == v }):
+		proxy.Message = fmt.Sprintf("it is at %s, the control plane at %s", v, c.Version)
+		proxy.Remedy = "the upgrade brings it to the control plane's version; look why the last one did not"
+		proxy.Source = skewPolicy + "#kube-proxy"
+	default:
+		return found
 	}
-	return found
+	return append(found, proxy)
 }
 
 // checkCoreDNS says why the first hop's `kubeadm upgrade apply` would refuse CoreDNS as it is: it looks for its version

@@ -58,8 +58,11 @@ func TestFindingsOfTheCluster(t *testing.T) {
 		"CoreDNS of somebody else": {func(c *Cluster) { c.CoreDNS = []string{"v1.14.2-shop.1"} }, "", SeverityError,
 			"kube-system/coredns: CoreDNS is \"v1.14.2-shop.1\", which is no release that kubeadm could migrate from; " +
 				"deploy a release of CoreDNS, or set kubeadm.ignorePreflightErrors to CoreDNSUnsupportedPlugins, CoreDNSMigration"},
-		"kube-proxy of another version": {func(c *Cluster) { c.KubeProxy = MustVersion("v1.35.4") }, "", SeverityWarning,
+		"kube-proxy of another version": {func(c *Cluster) { c.KubeProxy.Version = MustVersion("v1.35.4") }, "", SeverityWarning,
 			"DaemonSet kube-system/kube-proxy: it is at v1.35.4, the control plane at v1.36.3; the upgrade brings it to the control plane's version; look why the last one did not"},
+		"no kube-proxy": {func(c *Cluster) { c.KubeProxy.Missing = true }, "", SeverityWarning,
+			"DaemonSet kube-system/kube-proxy: there is none, and kubeadm would deploy it again, beside what may have replaced it; " +
+				"set proxy.disabled: true in kubeadm's ClusterConfiguration, if it is to stay away"},
 		"etcd members of two versions": {func(c *Cluster) {
 			*c = healthy(3, 0)
 			members(c, "3.6.13-0", "3.6.14-0", "3.6.13-0")
@@ -131,12 +134,13 @@ func TestWhatIsOfNoConsequence(t *testing.T) {
 		"CoreDNS was not looked at": {func(c *Cluster) { c.CoreDNS = nil }, "v1.37.2"},
 		"kube-proxy of an API server, in the middle of an upgrade": {func(c *Cluster) {
 			*c = healthy(3, 0)
-			c.Version, c.KubeProxy = v137, v136
+			c.Version, c.KubeProxy.Version = v137, v136
 			c.Nodes[0].Components[APIServer] = v137
 		}, "v1.37.2"},
-		"three members":  {func(c *Cluster) { *c = healthy(3, 0); members(c, "3.6.13-0", "3.6.13-0", "3.6.13-0") }, "v1.37.2"},
-		"a mirror":       {func(c *Cluster) { c.Kubeadm.ImageRepository = "registry.example.com" }, "v1.37.2"},
-		"ipvs, long ago": {func(c *Cluster) { allAt(c, "v1.33.0"); c.Kubeadm.ProxyMode = "ipvs" }, "v1.34.0"},
+		"no kube-proxy, as kubeadm was told": {func(c *Cluster) { c.KubeProxy.Missing, c.Kubeadm.ProxyDisabled = true, true }, "v1.37.2"},
+		"three members":                      {func(c *Cluster) { *c = healthy(3, 0); members(c, "3.6.13-0", "3.6.13-0", "3.6.13-0") }, "v1.37.2"},
+		"a mirror":                           {func(c *Cluster) { c.Kubeadm.ImageRepository = "registry.example.com" }, "v1.37.2"},
+		"ipvs, long ago":                     {func(c *Cluster) { allAt(c, "v1.33.0"); c.Kubeadm.ProxyMode = "ipvs" }, "v1.34.0"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cluster := healthy(1, 1)

@@ -44,6 +44,8 @@ type Options struct {
 	Pace float64
 	// Definition is added to the cluster's definition: lines of YAML.
 	Definition string
+	// APIs are versions of APIs that the API server serves beside its usual ones, such as resource.k8s.io/v1beta1.
+	APIs []string
 	// Say is told what happens, in whole lines; nil: nobody.
 	Say func(string)
 }
@@ -127,7 +129,7 @@ func (b *Bed) startControlPlane(ctx context.Context) (err error) {
 	if b.network, err = network.New(); err != nil {
 		return err
 	}
-	if b.plane, err = controlplane.Start(ctx, filepath.Join(b.opts.Dir, "control-plane"), b.network.Socket()); err != nil {
+	if b.plane, err = controlplane.Start(ctx, filepath.Join(b.opts.Dir, "control-plane"), b.network.Socket(), b.opts.APIs...); err != nil {
 		return err
 	}
 	b.client, err = kubernetes.NewForConfig(b.plane.Config())
@@ -266,6 +268,10 @@ func (b *Bed) Fault(ctx context.Context, faults ...scenario.Fault) error {
 
 // Fired are the faults that have happened.
 func (b *Bed) Fired() []string { return b.engine.Fired() }
+
+// Emulate makes a node's API server say that it behaves as another minor, as one with --emulated-version does; the zero
+// value ends it. What it serves stays as it is.
+func (b *Bed) Emulate(node string, v upgrade.Version) { b.node(node).endpoint.Emulate(v) }
 
 // Waiting are the faults that have not happened.
 func (b *Bed) Waiting() []string { return b.engine.Waiting() }

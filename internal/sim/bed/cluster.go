@@ -61,6 +61,12 @@ func (b *Bed) permitPawl(ctx context.Context) error {
 		rule("", "configmaps", "get", "list", "watch"), rule("apps", "daemonsets", "get", "list", "watch"),
 		rule("policy", "poddisruptionbudgets", "get", "list", "watch"), rule("coordination.k8s.io", "leases", "get", "list", "watch"),
 		rule("", "pods/eviction", "create"),
+		rule("", "services", "get"), rule("discovery.k8s.io", "endpointslices", "list"), rule("apps", "deployments", "list"),
+		rule("admissionregistration.k8s.io", "*", "list"), rule("apiextensions.k8s.io", "customresourcedefinitions", "list"),
+		rule("certificates.k8s.io", "*", "list"), rule("coordination.k8s.io", "leasecandidates", "list"),
+		rule("flowcontrol.apiserver.k8s.io", "*", "list"), rule("lifecycle.k8s.io", "*", "list"), rule("networking.k8s.io", "*", "list"),
+		rule("resource.k8s.io", "*", "list"), rule("scheduling.k8s.io", "*", "list"), rule("storage.k8s.io", "*", "list"),
+		rule("storagemigration.k8s.io", "*", "list"),
 		{NonResourceURLs: []string{"/readyz", "/metrics"}, Verbs: []string{"get"}},
 	}}, metav1.CreateOptions{})
 	_, err := b.client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
@@ -92,7 +98,7 @@ func podTemplate(app, image string) corev1.PodTemplateSpec {
 
 func (b *Bed) createDeployment(ctx context.Context, namespace, name string, replicas int32, pod corev1.PodTemplateSpec) error {
 	_, err := b.client.AppsV1().Deployments(namespace).Create(ctx, &appsv1.Deployment{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: pod.Labels},
 		Spec:       appsv1.DeploymentSpec{Replicas: &replicas, Selector: metav1.SetAsLabelSelector(pod.Labels), Template: pod},
 	}, metav1.CreateOptions{})
 	return err

@@ -39,6 +39,7 @@ type ControlPlane struct {
 
 	dir         string
 	egress      string
+	apis        []string
 	program     string
 	etcdAddress string
 	starter     *supervise.Starter
@@ -50,8 +51,9 @@ type ControlPlane struct {
 const NodeMonitorGracePeriod = 16 * time.Second
 
 // Start starts a control plane that keeps its files in dir, and returns when its API server is ready. egress is the
-// socket of the proxy through which the API server reaches kubelets.
-func Start(ctx context.Context, dir, egress string) (*ControlPlane, error) {
+// socket of the proxy through which the API server reaches kubelets, apis are versions of APIs that are served beside the
+// usual ones.
+func Start(ctx context.Context, dir, egress string, apis ...string) (*ControlPlane, error) {
 	program, err := supervise.Find(Program)
 	if err != nil {
 		return nil, fmt.Errorf("start control plane: %w; build it with \"make sim\"", err)
@@ -59,7 +61,7 @@ func Start(ctx context.Context, dir, egress string) (*ControlPlane, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("start control plane: %w", err)
 	}
-	c := &ControlPlane{dir: dir, egress: egress, program: program, Token: rand.Text(), UserToken: rand.Text(), starter: supervise.NewStarter()}
+	c := &ControlPlane{dir: dir, egress: egress, apis: apis, program: program, Token: rand.Text(), UserToken: rand.Text(), starter: supervise.NewStarter()}
 	if err := c.start(ctx); err != nil {
 		c.Stop()
 		return nil, fmt.Errorf("start control plane: %w; see the logs in %s", err, dir)
@@ -103,7 +105,7 @@ func (c *ControlPlane) etcdArgs(peer string) []string {
 
 func (c *ControlPlane) apiServerArgs() []string {
 	_, port, _ := net.SplitHostPort(c.Address)
-	return []string{
+	args := []string{
 		"--etcd-servers=http://" + c.etcdAddress, "--secure-port=" + port, "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
 		"--endpoint-reconciler-type=none", "--cert-dir=" + c.dir, "--tls-cert-file=" + c.Certificate, "--tls-private-key-file=" + c.Key,
 		"--service-account-key-file=" + c.file("service-accounts.key"), "--service-account-signing-key-file=" + c.file("service-accounts.key"),
@@ -112,6 +114,10 @@ func (c *ControlPlane) apiServerArgs() []string {
 		"--kubelet-preferred-address-types=InternalIP", "--egress-selector-config-file=" + c.file("egress.yaml"),
 		"--max-requests-inflight=2000", "--max-mutating-requests-inflight=1000",
 	}
+	for _, api := range c.apis {
+		args = append(args, "--runtime-config="+api+"=true")
+	}
+	return args
 }
 
 func (c *ControlPlane) controllerManagerArgs(address string) []string {

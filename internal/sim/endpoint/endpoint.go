@@ -31,13 +31,14 @@ type Endpoint struct {
 	certificate tls.Certificate
 	proxy       http.Handler
 
-	mu      sync.Mutex
-	up      bool // its process runs
-	blocked bool // nobody reaches it
-	version upgrade.Version
-	server  *http.Server      // nil while it is away
-	shared  *queue            // connections that the balancer hands over
-	failing map[string]string // by cause: the health check that fails
+	mu       sync.Mutex
+	up       bool // its process runs
+	blocked  bool // nobody reaches it
+	version  upgrade.Version
+	emulates upgrade.Version   // zero: its own minor
+	server   *http.Server      // nil while it is away
+	shared   *queue            // connections that the balancer hands over
+	failing  map[string]string // by cause: the health check that fails
 }
 
 // New takes an address on the loopback interface for an endpoint in front of backend. It is away until Up.
@@ -124,6 +125,13 @@ func (e *Endpoint) Fail(cause, check string) {
 	e.failing[cause] = check
 }
 
+// Emulate makes it say that it behaves as another minor; the zero value ends it.
+func (e *Endpoint) Emulate(v upgrade.Version) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.emulates = v
+}
+
 // Ready reports whether it answers and is healthy.
 func (e *Endpoint) Ready() bool {
 	e.mu.Lock()
@@ -148,13 +156,16 @@ func (e *Endpoint) take(conn net.Conn) bool {
 
 func (e *Endpoint) serve(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
-	v, failing := e.version, slices.Sorted(maps.Values(e.failing))
+	v, emulates, failing := e.version, e.emulates, slices.Sorted(maps.Values(e.failing))
 	e.mu.Unlock()
+	if emulates.IsZero() {
+		emulates = v
+	}
 	switch {
 	case r.URL.Path == "/version":
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(version.Info{
-			Major: "1", Minor: fmt.Sprint(v.Minor()), GitVersion: v.String(), Platform: "linux/amd64",
+			Major: "1", Minor: fmt.Sprint(v.Minor()), EmulationMajor: "1", EmulationMinor: fmt.Sprint(emulates.Minor()), GitVersion: v.String(), Platform: "linux/amd64",
 		})
 	case len(failing) > 0 && (r.URL.Path == "/readyz" || r.URL.Path == "/healthz"):
 		w.WriteHeader(http.StatusInternalServerError)

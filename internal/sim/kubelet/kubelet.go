@@ -41,6 +41,9 @@ const (
 type Etcd interface {
 	// Health is what `etcdctl endpoint health --cluster --write-out=json` prints.
 	Health() (string, error)
+	// MemberStatus is what `etcdctl endpoint status --cluster --write-out=json` prints; an error beside it is of members
+	// that do not answer.
+	MemberStatus(ctx context.Context) (string, error)
 	// Save writes a snapshot to a file of this computer.
 	Save(ctx context.Context, file string) (string, error)
 	// Status is what `etcdutl snapshot status --write-out=json` prints of a file of this computer.

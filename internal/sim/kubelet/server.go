@@ -84,12 +84,12 @@ func (r *run) ExecInContainer(ctx context.Context, pod, _, container string, arg
 		return fmt.Errorf("container %s of pod %s does not run", container, pod)
 	}
 	out, err := r.etcd(ctx, argv)
+	_, werr := io.WriteString(stdout, out)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, err)
 		return exec.CodeExitError{Err: err, Code: 1}
 	}
-	_, err = io.WriteString(stdout, out)
-	return err
+	return werr
 }
 
 // etcd runs the programs of etcd's image against the cluster's real etcd. The members that it names are the model's.
@@ -98,6 +98,8 @@ func (r *run) etcd(ctx context.Context, argv []string) (string, error) {
 	switch line := strings.Join(words, " "); {
 	case line == "etcdctl endpoint health":
 		return r.opts.Etcd.Health()
+	case line == "etcdctl endpoint status":
+		return r.opts.Etcd.MemberStatus(ctx)
 	case strings.HasPrefix(line, "etcdctl snapshot save ") && len(words) == 4:
 		return r.opts.Etcd.Save(ctx, r.onDisk(words[3]))
 	case strings.HasPrefix(line, "etcdutl snapshot status ") && len(words) == 4:

@@ -1,0 +1,87 @@
+package kube
+
+import (
+	"context"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// look is one thing that a plan wants to know, and how it is found out.
+type look struct {
+	what string
+	do   func(context.Context) ([]upgrade.Finding, error)
+}
+
+// lookFurther fills in what a plan wants to know beside nodes, health and budgets. It asks side by side. What cannot be
+// looked at is a finding that says so: a plan can be made without.
+func (c *Cluster) lookFurther(ctx context.Context, seen *upgrade.Cluster, controlPlane []corev1.Pod) {
+	uses, oldest := &apiUses{}, upgrade.Oldest(*seen)
+	looks := []look{
+		{"permissions", c.permissions},
+		{"kubeadm's configuration", func(ctx context.Context) (_ []upgrade.Finding, err error) {
+			seen.Kubeadm, err = c.configuration(ctx)
+			return nil, err
+		}},
+		{"CoreDNS", func(ctx context.Context) (found []upgrade.Finding, err error) {
+			seen.CoreDNS, found, err = c.coreDNS(ctx)
+			return found, err
+		}},
+		{"DaemonSets", func(ctx context.Context) (found []upgrade.Finding, err error) {
+			seen.KubeProxy, found, err = c.daemonSets(ctx)
+			return found, err
+		}},
+		{"webhooks", c.webhooks},
+		{"CustomResourceDefinitions", c.storedVersions},
+		{"etcd's alarms and size", func(ctx context.Context) ([]upgrade.Finding, error) { return c.etcdStatus(ctx, controlPlane) }},
+		{"who wrote objects with old versions of APIs", func(ctx context.Context) ([]upgrade.Finding, error) {
+			return nil, c.writtenAPIs(ctx, oldest, uses)
+		}},
+	}
+	for _, p := range controlPlane {
+		node, endpoint := p.Spec.NodeName, p.Annotations[advertiseAddress]
+		if p.Labels["component"] != upgrade.APIServer || endpoint == "" {
+			continue
+		}
+		looks = append(looks,
+			look{"requests for old versions of APIs on " + node, func(ctx context.Context) ([]upgrade.Finding, error) {
+				return nil, c.requestedAPIs(ctx, node, endpoint, uses)
+			}},
+			look{"version of kube-apiserver on " + node, func(ctx context.Context) ([]upgrade.Finding, error) {
+				emulates, err := c.emulates(ctx, node, endpoint)
+				for i := range seen.Nodes {
+					if seen.Nodes[i].Name == node {
+						seen.Nodes[i].Emulates = emulates
+					}
+				}
+				return nil, err
+			}})
+	}
+	results := make([][]upgrade.Finding, len(looks))
+	var wg sync.WaitGroup
+	for i, l := range looks {
+		wg.Go(func() {
+			var err error
+			if results[i], err = l.do(ctx); err != nil {
+				results[i] = append(results[i], notObserved(l.what, err))
+			}
+		})
+	}
+	wg.Wait()
+	for _, found := range results {
+		seen.Problems = append(seen.Problems, found...)
+	}
+	seen.APIs = uses.all()
+}
+
+// notObserved says that something was not looked at, and why.
+func notObserved(what string, err error) upgrade.Finding {
+	f := upgrade.Finding{ID: upgrade.NotObserved, Severity: upgrade.SeverityInfo, Target: what, Message: "not looked at: " + err.Error()}
+	if fault.Is(err, fault.Unauthorized) {
+		f.Message, f.Remedy = "not looked at: the kubeconfig's user may not", "grant what the reference lists under permissions"
+	}
+	return f
+}

@@ -1,0 +1,76 @@
+package kube
+
+import (
+	"context"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// needed is what an upgrade cannot do without. What only a plan asks is not among it: it is missed when it is asked.
+var needed = []authorizationv1.ResourceAttributes{
+	{Verb: "update", Resource: "nodes"},
+	{Verb: "list", Resource: "pods"},
+	{Verb: "watch", Resource: "pods"},
+	{Verb: "watch", Group: "policy", Resource: "poddisruptionbudgets"},
+	{Verb: "create", Resource: "pods", Subresource: "eviction"},
+	{Verb: "create", Resource: "pods", Subresource: "exec", Namespace: metav1.NamespaceSystem},
+	{Verb: "get", Resource: "nodes", Subresource: "proxy"},
+	{Verb: "get", Group: "apps", Resource: "daemonsets"},
+	{Verb: "list", Group: "apps", Resource: "daemonsets", Namespace: metav1.NamespaceSystem},
+	{Verb: "get", Resource: "configmaps", Namespace: metav1.NamespaceSystem},
+	{Verb: "get", Group: "coordination.k8s.io", Resource: "leases", Namespace: metav1.NamespaceSystem},
+}
+
+// permissions asks, side by side, whether the kubeconfig's user may do what an upgrade has to: found at the plan, and not
+// when a node is cordoned already.
+func (c *Cluster) permissions(ctx context.Context) ([]upgrade.Finding, error) {
+	missing := make([]bool, len(needed))
+	group, ctx := errgroup.WithContext(ctx)
+	for i := range needed {
+		group.Go(func() error {
+			ctx, cancel := bounded(ctx)
+			defer cancel()
+			review, err := c.client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
+				Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &needed[i]},
+			}, metav1.CreateOptions{})
+			if err != nil {
+				return c.classify("ask for the permissions in", c.name, err)
+			}
+			missing[i] = !review.Status.Allowed
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	var found []upgrade.Finding
+	for i, n := range needed {
+		if missing[i] {
+			found = append(found, upgrade.Finding{ID: upgrade.Permission, Severity: upgrade.SeverityError,
+				Message: "the kubeconfig's user may not " + permission(n), Remedy: "grant it; the reference lists all permissions",
+				Source: "https://kubernetes.io/docs/reference/access-authn-authz/rbac/"})
+		}
+	}
+	return found, nil
+}
+
+// permission is how a person says it: "create pods/exec in kube-system".
+func permission(a authorizationv1.ResourceAttributes) string {
+	name := a.Resource
+	if a.Subresource != "" {
+		name += "/" + a.Subresource
+	}
+	if a.Group != "" {
+		name += "." + a.Group
+	}
+	words := []string{a.Verb, name}
+	if a.Namespace != "" {
+		words = append(words, "in", a.Namespace)
+	}
+	return strings.Join(words, " ")
+}
