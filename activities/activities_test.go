@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/inventory"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -153,7 +154,7 @@ func TestPlanLooksForWhatAWorkerLeftBehindNeeds(t *testing.T) {
 	for _, call := range w.calls {
 		looked[call]++
 	}
-	require.Equal(t, map[string]int{"Settings": 1, "Observe": 1, "Measured": 1, "Observe cp1": 1, "Observe w1": 2, "Observe w2": 1}, looked)
+	require.Equal(t, map[string]int{"Settings": 1, "Observe": 1, "Workloads": 1, "Measured": 1, "Observe cp1": 1, "Observe w1": 2, "Observe w2": 1}, looked)
 }
 
 func TestInventoryLooksIntoEveryRepository(t *testing.T) {
@@ -161,11 +162,11 @@ func TestInventoryLooksIntoEveryRepository(t *testing.T) {
 	env, a := environment(t, w)
 	v, err := env.ExecuteActivity(a.Observe, ObserveInput{Cluster: "lab"})
 	require.NoError(t, err)
-	var seen upgrade.Inventory
+	var seen inventory.Packed
 	require.NoError(t, v.Get(&seen))
 	require.Equal(t, "lab", seen.Cluster.Name)
 	require.False(t, seen.Made.IsZero())
-	require.Equal(t, []string{"Settings", "Observe", "Measured", "Observe cp1", "Observe cp1"}, w.calls, "the minors to come, and the one that it is at")
+	require.Equal(t, []string{"Settings", "Observe", "Workloads", "Measured", "Observe cp1", "Observe cp1"}, w.calls, "the minors to come, and the one that it is at")
 	require.Equal(t, []upgrade.Version{v136}, w.minors, "at last")
 }
 

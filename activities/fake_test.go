@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 	"go.temporal.io/sdk/worker"
 
+	"github.com/pawl-dev/pawl/internal/forecast"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -21,6 +22,7 @@ var v136, v137 = upgrade.MustVersion("v1.36.3"), upgrade.MustVersion("v1.37.2")
 // world is what the fakes below have in common: what the next calls find and what was called.
 type world struct {
 	seen       upgrade.Cluster
+	workloads  forecast.Workloads
 	hosts      map[string]upgrade.Host
 	minors     []upgrade.Version // whose repositories were looked into
 	installed  []string          // by the last call
@@ -121,6 +123,10 @@ type api struct {
 }
 
 func (a api) Observe(context.Context) (upgrade.Cluster, error) { return a.seen, a.next("Observe") }
+
+func (a api) Workloads(context.Context) (forecast.Workloads, error) {
+	return a.workloads, a.next("Workloads")
+}
 
 type host struct {
 	unneededHost

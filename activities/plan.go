@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/inventory"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -46,15 +47,16 @@ func (a *Activities) MakePlan(ctx context.Context, in PlanInput) (upgrade.Plan, 
 
 // Observe looks at the cluster and all its machines, and into the repositories of every minor that follows, so that plans
 // to any target can be made from what it saw. It changes nothing.
-func (a *Activities) Observe(ctx context.Context, in ObserveInput) (upgrade.Inventory, error) {
+func (a *Activities) Observe(ctx context.Context, in ObserveInput) (inventory.Packed, error) {
 	current := func(c upgrade.Cluster, _ upgrade.Node, _ upgrade.Version) upgrade.Version { return upgrade.Oldest(c) }
-	return a.observe(ctx, in.Cluster, upgrade.Farthest, current)
+	seen, err := a.observe(ctx, in.Cluster, upgrade.Farthest, current)
+	return inventory.Packed{Inventory: seen}, err
 }
 
 // observe looks at everything that a plan to the target needs. besides names one more minor whose packages a node may
 // need, or none.
-func (a *Activities) observe(ctx context.Context, cluster string, target func(upgrade.Cluster) upgrade.Version, besides minorOf) (upgrade.Inventory, error) {
-	var seen upgrade.Inventory
+func (a *Activities) observe(ctx context.Context, cluster string, target func(upgrade.Cluster) upgrade.Version, besides minorOf) (inventory.Inventory, error) {
+	var seen inventory.Inventory
 	var err error
 	if seen.Settings, err = a.Directory.Settings(cluster); err != nil {
 		return seen, err
@@ -64,6 +66,9 @@ func (a *Activities) observe(ctx context.Context, cluster string, target func(up
 		return seen, err
 	}
 	if seen.Cluster, err = api.Observe(ctx); err != nil {
+		return seen, err
+	}
+	if seen.Workloads, err = api.Workloads(ctx); err != nil {
 		return seen, err
 	}
 	seen.Cluster.Name, seen.Made = cluster, time.Now()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/pawl-dev/pawl/internal/forecast"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -31,10 +32,13 @@ type Past interface {
 
 // API is a cluster's Kubernetes API.
 type API interface {
-	// Observe looks at the whole cluster: nodes, static pods, health of every API server and etcd member, budgets, and
+	// Observe looks at the whole cluster: nodes, static pods, health of every API server and etcd member, and
 	// what else a plan judges: APIs in use, kubeadm's configuration, add-ons, webhooks, permissions. What of the latter
 	// cannot be looked at is a finding, not an error. The nodes' Host parts are left empty.
 	Observe(ctx context.Context) (upgrade.Cluster, error)
+	// Workloads looks at what drains move: all pods, and what decides where they can be. What it may not look at is among
+	// what it has not seen, and no error.
+	Workloads(ctx context.Context) (forecast.Workloads, error)
 	// ControlPlaneHealth returns nil when every API server answers /readyz on its own address, every etcd member is
 	// healthy, and the leases of controller-manager and scheduler are being renewed; else what is not.
 	ControlPlaneHealth(ctx context.Context) error

@@ -4,6 +4,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/pawl-dev/pawl/activities"
+	"github.com/pawl-dev/pawl/internal/inventory"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -20,8 +21,8 @@ func makePlan(ctx workflow.Context, in ClusterUpgradeInput) (upgrade.Plan, error
 }
 
 // ClusterInventory records all that plans for the cluster are made from. It changes nothing.
-func ClusterInventory(ctx workflow.Context, in ClusterInventoryInput) (upgrade.Inventory, error) {
-	var seen upgrade.Inventory
+func ClusterInventory(ctx workflow.Context, in ClusterInventoryInput) (inventory.Packed, error) {
+	var seen inventory.Packed
 	ctx = workflow.WithActivityOptions(ctx, planOptions("Observe "+in.Cluster))
 	err := workflow.ExecuteActivity(ctx, act.Observe, activities.ObserveInput{Cluster: in.Cluster}).Get(ctx, &seen)
 	return seen, err

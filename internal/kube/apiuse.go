@@ -98,8 +98,7 @@ func (c *Cluster) emulates(ctx context.Context, node, endpoint string) (upgrade.
 }
 
 const (
-	pageSize   = 250 // objects of which the metadata is read at once
-	mostPages  = 8   // per resource: what is written with an old version is rarely written once only
+	mostPages  = 4   // per resource: what is written with an old version is rarely written once only
 	listsAtOne = 6   // resources that are listed side by side
 	mostNames  = 5   // managers that are named of one version of a resource
 )

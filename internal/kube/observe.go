@@ -3,11 +3,9 @@ package kube
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/yaml"
 
 	"github.com/pawl-dev/pawl/internal/fault"
@@ -46,11 +44,6 @@ func (c *Cluster) Observe(ctx context.Context) (upgrade.Cluster, error) {
 			Severity: upgrade.SeverityError, ID: upgrade.ControlPlaneHealth, Message: problem.Error(),
 		})
 	}
-	budgets, err := c.exhaustedBudgets(ctx)
-	if err != nil {
-		return seen, err
-	}
-	seen.Problems = append(seen.Problems, budgets...)
 	c.lookFurther(outer, &seen, pods)
 	return seen, outer.Err()
 }
@@ -148,51 +141,6 @@ func (c *Cluster) ClusterConfiguration(ctx context.Context) (map[string]string, 
 		texts[name+".yaml"] = string(text)
 	}
 	return texts, nil
-}
-
-// exhaustedBudgets finds PodDisruptionBudgets that allow no eviction now: a drain would wait for them.
-func (c *Cluster) exhaustedBudgets(ctx context.Context) ([]upgrade.Finding, error) {
-	budgets, err := c.client.PolicyV1().PodDisruptionBudgets("").List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, c.classify("list PodDisruptionBudgets of", c.name, err)
-	}
-	var found []upgrade.Finding
-	for _, b := range budgets.Items {
-		if b.Status.DisruptionsAllowed > 0 || b.Status.ExpectedPods == 0 {
-			continue
-		}
-		selector, err := metav1.LabelSelectorAsSelector(b.Spec.Selector)
-		if err != nil {
-			continue // the API server refuses such a budget
-		}
-		where, err := c.nodesOf(ctx, b.Namespace, selector)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, upgrade.Finding{
-			Severity: upgrade.SeverityWarning, ID: upgrade.DrainBlocked, Target: "PodDisruptionBudget " + b.Namespace + "/" + b.Name,
-			Message: fmt.Sprintf("allows no eviction now (needs %d healthy, has %d), so drains would wait for it on %s",
-				b.Status.DesiredHealthy, b.Status.CurrentHealthy, strings.Join(where, ", ")),
-			Remedy: "add a replica or relax the budget",
-		})
-	}
-	return found, nil
-}
-
-func (c *Cluster) nodesOf(ctx context.Context, namespace string, selector labels.Selector) ([]string, error) {
-	pods, err := c.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String()})
-	if err != nil {
-		return nil, c.classify("list pods of", namespace, err)
-	}
-	var names []string
-	seen := map[string]bool{}
-	for _, p := range pods.Items {
-		if n := p.Spec.NodeName; n != "" && !seen[n] {
-			seen[n] = true
-			names = append(names, n)
-		}
-	}
-	return names, nil
 }
 
 func nodeCondition(n *corev1.Node, t corev1.NodeConditionType) corev1.NodeCondition {

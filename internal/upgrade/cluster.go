@@ -31,8 +31,7 @@ type Cluster struct {
 	CoreDNS []string `json:"coreDNS"`
 	// KubeProxy is kube-proxy's DaemonSet; zero when nobody looked.
 	KubeProxy AddonVersion `json:"kubeProxy,omitzero"`
-	// Problems are findings of the observation itself: an unready API server, an unhealthy etcd member, a
-	// PodDisruptionBudget without room.
+	// Problems are findings of the observation itself: an unready API server, an unhealthy etcd member.
 	Problems []Finding `json:"problems,omitempty"`
 	// Measured is how long steps took in earlier upgrades of the cluster; empty when there were none.
 	Measured Measured `json:"measured,omitempty"`

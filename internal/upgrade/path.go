@@ -36,3 +36,12 @@ func checkPath(from, to Version) (problem, remedy string) {
 	}
 	return "", ""
 }
+
+// Farthest is a target beyond every release: the path to it names all minors whose packages any plan may need.
+func Farthest(c Cluster) Version {
+	oldest := Oldest(c)
+	return Version{major: oldest.major, minor: oldest.minor + mostMinors}
+}
+
+// Oldest is the oldest version in the control plane, from which every path starts.
+func Oldest(c Cluster) Version { return oldestControlPlane(c.Version, c.Nodes) }

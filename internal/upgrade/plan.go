@@ -18,6 +18,8 @@ type Plan struct {
 	// Measured is what the estimate is made from: how long steps took in earlier upgrades of the cluster. Of steps that
 	// it lacks, typical durations are taken.
 	Measured Measured `json:"measured,omitempty"`
+	// Forecast is nil where nobody looked at the pods: in plans from before there was one, and in refused ones.
+	Forecast *Forecast `json:"forecast,omitempty"`
 }
 
 // Hop is one move of the control plane to a newer version, with the workers that follow it.
@@ -106,9 +108,12 @@ func drains(hops []Hop) int {
 func (h Hop) drains() int {
 	drains := 0
 	for _, n := range h.NodePlans() {
-		if slices.Contains(n.Steps, DrainNode) {
+		if n.Drains() {
 			drains++
 		}
 	}
 	return drains
 }
+
+// Drains reports whether the node is drained in the hop.
+func (n NodePlan) Drains() bool { return slices.Contains(n.Steps, DrainNode) }

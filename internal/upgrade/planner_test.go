@@ -706,9 +706,8 @@ func nodeEstimate(s Status, i int) time.Duration {
 func BenchmarkPlan(b *testing.B) {
 	c := healthy(3, 997)
 	offer(&c, "v1.37.0", "v1.37.1", "v1.37.2", "v1.38.0", "v1.38.1", "v1.39.0")
-	i := Inventory{Cluster: c, Settings: settings()}
 	for b.Loop() {
-		if p := i.Plan(Wanted{Target: MustVersion("v1.39.0")}); len(p.Hops) != 3 {
+		if p := MakePlan(c, Wanted{Target: MustVersion("v1.39.0")}, settings()); len(p.Hops) != 3 {
 			b.Fatal(p.Errors())
 		}
 	}

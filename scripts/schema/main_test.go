@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 
+	"github.com/pawl-dev/pawl/internal/inventory"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -29,7 +30,7 @@ func TestSchemaIsCurrent(t *testing.T) {
 	compiled, err := compiler.Compile("plan.json")
 	require.NoError(t, err)
 
-	var seen upgrade.Inventory
+	var seen inventory.Inventory
 	text, err := os.ReadFile("starter/internal/cli/testdata/inventory.yaml")
 	require.NoError(t, err)
 	require.NoError(t, yaml.Unmarshal(text, &seen))

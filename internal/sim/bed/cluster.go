@@ -60,7 +60,7 @@ func (b *Bed) permitPawl(ctx context.Context) error {
 		rule("", "pods", "get", "list", "watch"), rule("", "nodes", "get", "list", "watch", "update"), rule("", "nodes/proxy", "get"),
 		rule("", "configmaps", "get", "list", "watch"), rule("apps", "daemonsets", "get", "list", "watch"),
 		rule("policy", "poddisruptionbudgets", "get", "list", "watch"), rule("coordination.k8s.io", "leases", "get", "list", "watch"),
-		rule("", "pods/eviction", "create"),
+		rule("", "pods/eviction", "create"), rule("", "persistentvolumes", "list"), rule("", "persistentvolumeclaims", "list"),
 		rule("", "services", "get"), rule("discovery.k8s.io", "endpointslices", "list"), rule("apps", "deployments", "list"),
 		rule("admissionregistration.k8s.io", "*", "list"), rule("apiextensions.k8s.io", "customresourcedefinitions", "list"),
 		rule("certificates.k8s.io", "*", "list"), rule("coordination.k8s.io", "leasecandidates", "list"),

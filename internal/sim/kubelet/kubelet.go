@@ -179,7 +179,7 @@ func (r *run) handle(ctx context.Context, p *corev1.Pod) {
 		act = r.stopPod
 	case p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed:
 		return
-	case !r.runs(p.UID) || !ready(p):
+	case !r.runs(p.UID) || !ready(p) && (gatesPassed(p) || p.Status.Phase != corev1.PodRunning):
 		act = r.startPod
 	default:
 		return

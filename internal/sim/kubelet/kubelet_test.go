@@ -250,9 +250,20 @@ func TestPods(t *testing.T) {
 	require.Equal(t, "Completed", job.Status.ContainerStatuses[0].State.Terminated.Reason)
 	n.never("it goes for its own pods only", func() bool { return n.podReady("elsewhere") || n.podReady("unbound") })
 
+	n.bind("gated", func(p *corev1.Pod) {
+		p.Spec.ReadinessGates = []corev1.PodReadinessGate{{ConditionType: "example.com/open"}}
+	})
+	n.await("it runs", func() bool { return n.pod("shop", "gated").Status.Phase == corev1.PodRunning })
+	n.never("its gate is closed", func() bool { return n.podReady("gated") })
+	gated := n.pod("shop", "gated")
+	gated.Status.Conditions = append(gated.Status.Conditions, corev1.PodCondition{Type: "example.com/open", Status: corev1.ConditionTrue})
+	_, err := n.client.CoreV1().Pods("shop").UpdateStatus(t.Context(), gated, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	n.await("its gate is open", func() bool { return n.podReady("gated") })
+
 	// Its status is not its containers: what others write there is put right.
 	p.Status.Conditions = notReady()
-	_, err := n.client.CoreV1().Pods("shop").UpdateStatus(t.Context(), p, metav1.UpdateOptions{})
+	_, err = n.client.CoreV1().Pods("shop").UpdateStatus(t.Context(), p, metav1.UpdateOptions{})
 	require.NoError(t, err)
 	n.await("it is ready again", func() bool { return n.podReady("web") })
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -177,12 +178,16 @@ func (r *run) podAddress(p *corev1.Pod) string {
 	return fmt.Sprintf("10.244.%d.%d", sum>>8&0xff, sum&0xff)
 }
 
-// runningStatus is that of a pod whose containers run and are ready.
+// runningStatus is that of a pod whose containers run and are ready. The pod is not while its readiness gates are closed.
 func (r *run) runningStatus(p *corev1.Pod, address string, since time.Time) corev1.PodStatus {
 	start := metav1.NewTime(since)
 	s := corev1.PodStatus{Phase: corev1.PodRunning, PodIP: address, PodIPs: []corev1.PodIP{{IP: address}}, HostIP: r.opts.Address, StartTime: &start}
 	for _, t := range []corev1.PodConditionType{corev1.PodScheduled, corev1.PodInitialized, corev1.ContainersReady, corev1.PodReady} {
-		s.Conditions = append(s.Conditions, corev1.PodCondition{Type: t, Status: corev1.ConditionTrue, LastTransitionTime: start})
+		c := corev1.PodCondition{Type: t, Status: corev1.ConditionTrue, LastTransitionTime: start}
+		if t == corev1.PodReady && !gatesPassed(p) {
+			c.Status, c.Reason = corev1.ConditionFalse, "ReadinessGatesNotReady"
+		}
+		s.Conditions = append(s.Conditions, c)
 	}
 	yes := true
 	for _, c := range p.Spec.Containers {
@@ -213,6 +218,15 @@ func notReady() []corev1.PodCondition {
 		{Type: corev1.PodReady, Status: corev1.ConditionFalse, Reason: "ContainersNotReady", LastTransitionTime: now},
 		{Type: corev1.ContainersReady, Status: corev1.ConditionFalse, Reason: "ContainersNotReady", LastTransitionTime: now},
 	}
+}
+
+// gatesPassed reports whether all conditions are true that the pod's readiness waits for beside its containers.
+func gatesPassed(p *corev1.Pod) bool {
+	return !slices.ContainsFunc(p.Spec.ReadinessGates, func(g corev1.PodReadinessGate) bool {
+		return !slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+			return c.Type == g.ConditionType && c.Status == corev1.ConditionTrue
+		})
+	})
 }
 
 func ready(p *corev1.Pod) bool {

@@ -1,13 +1,15 @@
 package cli
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
-	"github.com/pawl-dev/pawl/internal/upgrade"
+	"github.com/pawl-dev/pawl/internal/inventory"
 	"github.com/pawl-dev/pawl/starter/internal/exit"
 	"github.com/pawl-dev/pawl/starter/internal/upgrades"
 )
@@ -18,8 +20,8 @@ func inventoryCommand() *cobra.Command {
 		Use:   "inventory CLUSTER",
 		Short: "Record all that plans for a cluster are made from",
 		Long: `Look at the cluster and write down all that a plan is made from: nodes, versions, what the package
-repositories offer, and the settings of its definition. There are no secrets in it, but names and
-addresses of nodes. Nothing is changed.
+repositories offer, the pods and what decides where they can be, and the settings of its definition.
+There are no secrets in it, but names of nodes and pods, and addresses of nodes. Nothing is changed.
 
 "pawl plan --inventory FILE" plans from it without any cluster, so that one file shows what a plan
 was made from, in a review or a bug report.`,
@@ -51,13 +53,19 @@ was made from, in a review or a bug report.`,
 
 // readInventory reads what `pawl inventory` wrote, as JSON or YAML. What it does not know is refused: it would be a plan
 // from half of what there was.
-func readInventory(file string) (upgrade.Inventory, error) {
-	var seen upgrade.Inventory
+func readInventory(file string) (inventory.Inventory, error) {
+	var seen inventory.Inventory
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return seen, exit.Errorf(exit.BadInput, "plan: read the inventory: %v", err)
 	}
-	err = yaml.UnmarshalStrict(text, &seen)
+	if text = bytes.TrimSpace(text); bytes.HasPrefix(text, []byte("{")) { // JSON is YAML, but read far sooner as itself
+		d := json.NewDecoder(bytes.NewReader(text))
+		d.DisallowUnknownFields()
+		err = d.Decode(&seen)
+	} else {
+		err = yaml.UnmarshalStrict(text, &seen)
+	}
 	if err == nil && (seen.Cluster.Name == "" || seen.Cluster.Version.IsZero()) {
 		err = errors.New("it has no cluster")
 	}

@@ -12,6 +12,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/inventory"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 	"github.com/pawl-dev/pawl/workflows"
 )
@@ -55,13 +56,13 @@ func standInPlan(_ workflow.Context, in workflows.ClusterUpgradeInput) (upgrade.
 }
 
 // standInInventory answers by the cluster's name.
-func standInInventory(_ workflow.Context, in workflows.ClusterInventoryInput) (upgrade.Inventory, error) {
+func standInInventory(_ workflow.Context, in workflows.ClusterInventoryInput) (inventory.Packed, error) {
 	if in.Cluster == "ghost" {
-		return upgrade.Inventory{}, fail(fault.NotFound, "find cluster ghost: no clusters/ghost.yaml; describe the cluster there")
+		return inventory.Packed{}, fail(fault.NotFound, "find cluster ghost: no clusters/ghost.yaml; describe the cluster there")
 	}
 	to := upgrade.MustVersion("v1.37.2")
-	return upgrade.Inventory{Cluster: upgrade.Cluster{Name: in.Cluster, Version: upgrade.MustVersion("v1.36.3"),
-		Nodes: []upgrade.Node{standInClusterNode("cp1", true, to), standInClusterNode("w1", false, to)}}}, nil
+	return inventory.Packed{Inventory: inventory.Inventory{Cluster: upgrade.Cluster{Name: in.Cluster, Version: upgrade.MustVersion("v1.36.3"),
+		Nodes: []upgrade.Node{standInClusterNode("cp1", true, to), standInClusterNode("w1", false, to)}}}}, nil
 }
 
 func fail(kind fault.Kind, text string) error {

@@ -8,6 +8,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/client"
 
+	"github.com/pawl-dev/pawl/internal/inventory"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 	"github.com/pawl-dev/pawl/starter/internal/exit"
 	"github.com/pawl-dev/pawl/workflows"
@@ -27,13 +28,14 @@ func (c *Client) Plan(ctx context.Context, in workflows.ClusterUpgradeInput, tel
 }
 
 // Inventory has the worker record all that plans for the cluster are made from.
-func (c *Client) Inventory(ctx context.Context, cluster string, tell func(string)) (seen upgrade.Inventory, err error) {
+func (c *Client) Inventory(ctx context.Context, cluster string, tell func(string)) (inventory.Inventory, error) {
 	options := client.StartWorkflowOptions{
 		ID: workflows.ClusterInventoryID(cluster, uuid.NewString()), StaticSummary: "inventory of " + cluster,
 	}
 	in := workflows.ClusterInventoryInput{Cluster: cluster}
-	err = c.look(ctx, "inventory "+cluster, options, workflows.ClusterInventoryName, in, &seen, tell)
-	return seen, err
+	var seen inventory.Packed
+	err := c.look(ctx, "inventory "+cluster, options, workflows.ClusterInventoryName, in, &seen, tell)
+	return seen.Inventory, err
 }
 
 // look runs a workflow that looks at a cluster and changes nothing, and waits for its answer.
