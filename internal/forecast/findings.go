@@ -170,14 +170,12 @@ func lostFinding(all []*matter) []upgrade.Finding {
 	if len(all) == 0 {
 		return nil
 	}
-	pods := 0
-	var of []string
+	of := make([]string, 0, len(all))
 	for _, m := range all {
-		pods += m.count
 		of = append(of, m.target)
 	}
 	return []upgrade.Finding{{ID: upgrade.DrainLost, Severity: upgrade.SeverityInfo, Source: emptyDirSource,
-		Message: fmt.Sprintf("drains delete what %s keep in emptyDir volumes: %s", counted(pods, "pod"), few(of))}}
+		Message: "drains delete what pods keep in emptyDir volumes: " + few(of)}}
 }
 
 // few lists names, and how many more there are.

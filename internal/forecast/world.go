@@ -128,8 +128,9 @@ func newWorld(w Workloads) *world {
 	for i := range w.Nodes {
 		m.addNode(&w.Nodes[i])
 	}
+	known := map[string][]bool{}
 	for _, v := range w.Volumes {
-		m.reach = append(m.reach, m.reachable(v))
+		m.reach = append(m.reach, m.reachable(v, known))
 	}
 	for i := range w.Budgets {
 		selector, err := metav1.LabelSelectorAsSelector(w.Budgets[i].Selector)
@@ -198,14 +199,23 @@ func amount(name corev1.ResourceName, list corev1.ResourceList) int64 {
 	return quantity.Value()
 }
 
-func (m *world) reachable(v Volume) []bool {
+// reachable says which nodes reach a volume. Volumes of a zone have it in common.
+func (m *world) reachable(v Volume, known map[string][]bool) []bool {
+	key := v.Nodes.String()
+	if reach := known[key]; reach != nil {
+		return reach
+	}
 	reach := make([]bool, len(m.nodes))
-	for i, n := range m.nodes {
-		reach[i] = true
-		if v.Nodes != nil {
-			reach[i], _ = nodeaffinity.NewLazyErrorNodeSelector(v.Nodes).Match(n.object)
+	for i := range reach {
+		reach[i] = v.Nodes == nil
+	}
+	if v.Nodes != nil {
+		selector := nodeaffinity.NewLazyErrorNodeSelector(v.Nodes)
+		for i, n := range m.nodes {
+			reach[i], _ = selector.Match(n.object)
 		}
 	}
+	known[key] = reach
 	return reach
 }
 

@@ -147,7 +147,7 @@ func blockers(d upgrade.DrainForecast) string {
 // use. What is blocked is then deleted, as a person might.
 func (s *drainStage) drain(node string) string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 5*time.Minute)
 	defer cancel()
 	s.cordon(node, true)
 	blocked, forced, settled := "", false, false
@@ -223,7 +223,7 @@ func (s *drainStage) settle() {
 	const quiet = 600 * time.Millisecond
 	var last string
 	var since time.Time
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(3 * time.Minute)
 	for {
 		state, busy := s.state()
 		switch {

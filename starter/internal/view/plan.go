@@ -26,6 +26,7 @@ func Plan(p upgrade.Plan, st Style) string {
 		fmt.Fprintf(&b, "\n%s\n", st.bold(fmt.Sprintf("Hop %d of %d: %s -> %s", i+1, len(p.Hops), h.From, h.To)))
 		number = hopLines(&b, h, p.Settings, number)
 	}
+	b.WriteString(forecast(p, st))
 	if len(p.Findings) > 0 {
 		fmt.Fprintf(&b, "\n%s\n%s", st.bold("Findings"), Findings(p.Findings, st))
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -72,6 +73,23 @@ func planTo(target upgrade.Version, change func(*upgrade.Cluster)) upgrade.Plan 
 	return upgrade.MakePlan(c, upgrade.Wanted{Target: target}, upgrade.Settings{MaxUnavailable: 1})
 }
 
+func withForecast(p upgrade.Plan, drains ...upgrade.DrainForecast) upgrade.Plan {
+	p.Forecast = &upgrade.Forecast{Drains: drains}
+	return p
+}
+
+// troubled are drains that a budget blocks, then some that nothing does.
+func troubled(n int) (drains []upgrade.DrainForecast) {
+	for i := range n {
+		drains = append(drains, upgrade.DrainForecast{Hop: 1, Node: "w" + strconv.Itoa(i+1), Pods: 1,
+			Blocked: []upgrade.PodsForecast{{Of: "Deployment shop/web", Pods: 1, Budget: "shop/web", Reason: "needs 3 healthy, has 3"}}})
+	}
+	for i := range n {
+		drains = append(drains, upgrade.DrainForecast{Hop: 1, Node: "x" + strconv.Itoa(i+1), Pods: i, AtLeast: upgrade.Duration(i) * upgrade.Duration(time.Second)})
+	}
+	return drains
+}
+
 func TestPlan(t *testing.T) {
 	many := makePlan(func(c *upgrade.Cluster) {
 		c.Nodes = c.Nodes[:1]
@@ -93,6 +111,18 @@ func TestPlan(t *testing.T) {
 			c.Version, c.Nodes[1].Components[upgrade.Scheduler], c.Nodes[1].Kubelet = v137, v136, v136
 		}),
 		"plan-many": many,
+		"plan-forecast": withForecast(makePlan(nil),
+			upgrade.DrainForecast{Hop: 1, Node: "cp1"},
+			upgrade.DrainForecast{Hop: 1, Node: "cp2", Pods: 2, AtLeast: upgrade.Duration(30 * time.Second)},
+			upgrade.DrainForecast{Hop: 1, Node: "w1", Pods: 31, AtLeast: upgrade.Duration(3 * time.Minute), Lost: 4,
+				Blocked: []upgrade.PodsForecast{{Of: "Deployment shop/web", Pods: 2, Budget: "shop/web", Reason: "needs 3 healthy, has 3"},
+					{Of: "Pod shop/once", Pods: 1, Reason: "it has no controller, so nothing would bring it back"}},
+				Pending: []upgrade.PodsForecast{{Of: "StatefulSet shop/db", Pods: 1, Until: "w1", Reason: "2 nodes cannot reach its volume, 1 node is cordoned"},
+					{Of: "Deployment shop/big", Pods: 3, Reason: "2 nodes have too little cpu, 1 node is cordoned"}}, More: 2},
+			upgrade.DrainForecast{Hop: 1, Node: "w2", Pods: 7, AtLeast: upgrade.Duration(30 * time.Second),
+				Waiting: []upgrade.PodsForecast{{Of: "StatefulSet shop/db", Pods: 1, Budget: "shop/db", Until: "w1", Reason: "it has no room until then"}}},
+			upgrade.DrainForecast{Hop: 1, Node: "w3", Pods: 9, AtLeast: upgrade.Duration(time.Hour)}),
+		"plan-forecast-long": withForecast(many, troubled(30)...),
 		"plan-mixed": makePlan(func(c *upgrade.Cluster) {
 			c.Nodes[0].Components[upgrade.APIServer] = v137
 			c.Nodes[3].Cordoned = true
