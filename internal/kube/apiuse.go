@@ -98,9 +98,9 @@ func (c *Cluster) emulates(ctx context.Context, node, endpoint string) (upgrade.
 }
 
 const (
-	mostPages  = 4   // per resource: what is written with an old version is rarely written once only
-	listsAtOne = 6   // resources that are listed side by side
-	mostNames  = 5   // managers that are named of one version of a resource
+	mostPages  = 4 // per resource: what is written with an old version is rarely written once only
+	listsAtOne = 6 // resources that are listed side by side
+	mostNames  = 5 // managers that are named of one version of a resource
 )
 
 // writtenAPIs notes who wrote objects with a version of an API that a release after oldest removes. Objects are listed by
