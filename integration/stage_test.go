@@ -203,6 +203,11 @@ func (s *stage) requirePlanFromInventory() {
 	}
 	require.Equal(s.t, plans[0].Hops, plans[1].Hops)
 	require.Equal(s.t, plans[0].Findings, plans[1].Findings)
+	require.Equal(s.t, plans[0].Forecast, plans[1].Forecast)
+	require.Len(s.t, plans[0].Forecast.Drains, plans[0].Drains)
+	for _, d := range plans[0].Forecast.Drains {
+		require.True(s.t, d.Smooth(), "nothing is in the way of a drain of this cluster: %+v", d)
+	}
 	require.NotContains(s.t, inventory, "PRIVATE KEY")
 	require.NotContains(s.t, inventory, "token")
 }

@@ -45,7 +45,7 @@ func TestForecastComesTrue(t *testing.T) {
 
 	t.Run("clean", func(t *testing.T) {
 		s.t = t
-		f, found := s.forecast(1, "w1", "w2", "w3", "w4", "w5")
+		f, found := s.forecast("w1", "w2", "w3", "w4", "w5")
 		require.Empty(t, found)
 		require.Len(t, f.Drains, forecastWorkers)
 	})
@@ -59,7 +59,7 @@ func TestForecastComesTrue(t *testing.T) {
 		})
 		s.settle()
 		s.cordon("w1", true) // by somebody else, so that what leaves it never comes back
-		f, found := s.forecast(1, "w1", "w2", "w3")
+		f, found := s.forecast("w1", "w2", "w3")
 		require.Equal(t, []string{"", "PodDisruptionBudget earlier/big", ""}, []string{blockers(f.Drains[0]), blockers(f.Drains[1]), blockers(f.Drains[2])})
 		require.Equal(t, "PodDisruptionBudget earlier/big: will block the drain of w2: needs 1 healthy, has 1, 1 found no room; make room for its pods, or relax the budget", found[0].String())
 		for i, n := range []string{"w1", "w2", "w3"} {
@@ -79,10 +79,10 @@ func TestForecastComesTrue(t *testing.T) {
 			s.generate(rand.New(rand.NewPCG(seed, 7)))
 			s.settle()
 			names := []string{"w1", "w2", "w3", "w4", "w5"}
-			whole, _ := s.forecast(1, names...)
+			whole, _ := s.forecast(names...)
 			for i, n := range names {
 				// Which of several nodes a scheduler chooses cannot be told, so each drain is forecast from what is then.
-				f, _ := s.forecast(1, names[i:]...)
+				f, _ := s.forecast(names[i:]...)
 				want := blockers(f.Drains[0])
 				got := s.drain(n)
 				require.Equal(t, want, got, "what blocks the drain of %s", n)
@@ -114,8 +114,8 @@ type drainStage struct {
 	undo  []func()
 }
 
-// forecast forecasts the drains of workers, as pawl would.
-func (s *drainStage) forecast(atOnce int, nodes ...string) (*upgrade.Forecast, []upgrade.Finding) {
+// forecast forecasts the drains of workers, one at a time, as pawl would.
+func (s *drainStage) forecast(nodes ...string) (*upgrade.Forecast, []upgrade.Finding) {
 	s.t.Helper()
 	w, err := s.c.Workloads(s.t.Context())
 	require.NoError(s.t, err)
@@ -126,7 +126,7 @@ func (s *drainStage) forecast(atOnce int, nodes ...string) (*upgrade.Forecast, [
 	for _, n := range nodes {
 		hop.Workers = append(hop.Workers, upgrade.NodePlan{Node: n, Steps: upgrade.KubeadmSteps(upgrade.Worker, false)})
 	}
-	return forecast.Make(upgrade.Plan{Nodes: seen.Nodes, Hops: []upgrade.Hop{hop}, Settings: upgrade.Settings{MaxUnavailable: atOnce}}, w)
+	return forecast.Make(upgrade.Plan{Nodes: seen.Nodes, Hops: []upgrade.Hop{hop}, Settings: upgrade.Settings{MaxUnavailable: 1}}, w)
 }
 
 // blockers names what a forecast says to block a drain, sorted.
