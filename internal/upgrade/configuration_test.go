@@ -21,15 +21,15 @@ func TestFindingsOfTheCluster(t *testing.T) {
 		"flag": {func(c *Cluster) {
 			c.Kubeadm.Flags = map[string][]string{ControllerManager: {"bind-address", "concurrent-service-syncs"}}
 		}, "", SeverityError,
-			"ConfigMap kube-system/kubeadm-config: kube-controller-manager is given --concurrent-service-syncs, which v1.37 does not know: it would not start; take it out there before"},
+			"ConfigMap kube-system/kubeadm-config: kube-controller-manager is given --concurrent-service-syncs, which v1.37 does not know: it would not start; take it out there before, or waive removed-flag"},
 		"gate": {func(c *Cluster) {
 			c.Kubeadm.Gates = map[string]map[string]bool{APIServer: {"SidecarContainers": true, "UnknownOfPawl": true}}
 		}, "", SeverityError,
-			"ConfigMap kube-system/kubeadm-config: kube-apiserver is given the feature gate SidecarContainers, which v1.37 does not know: it would not start; take it out there before"},
+			"ConfigMap kube-system/kubeadm-config: kube-apiserver is given the feature gate SidecarContainers, which v1.37 does not know: it would not start; take it out there before, or waive removed-feature-gate"},
 		"gate of kubelets": {func(c *Cluster) { c.Kubeadm.Gates = map[string]map[string]bool{Kubelet: {"SidecarContainers": true}} }, "", SeverityError,
-			"ConfigMap kube-system/kubelet-config: kubelet is given the feature gate SidecarContainers, which v1.37 does not know: it would not start; take it out there before"},
+			"ConfigMap kube-system/kubelet-config: kubelet is given the feature gate SidecarContainers, which v1.37 does not know: it would not start; take it out there before, or waive removed-feature-gate"},
 		"gate that is locked": {func(c *Cluster) { c.Kubeadm.Gates = map[string]map[string]bool{KubeProxy: {"HostnameOverride": false}} }, "", SeverityError,
-			"ConfigMap kube-system/kube-proxy: kube-proxy is given the feature gate HostnameOverride=false, which v1.37 does not allow: it would not start; take it out there before"},
+			"ConfigMap kube-system/kube-proxy: kube-proxy is given the feature gate HostnameOverride=false, which v1.37 does not allow: it would not start; take it out there before, or waive removed-feature-gate"},
 		"gate of kubeadm's": {func(c *Cluster) { c.Kubeadm.Gates = map[string]map[string]bool{Kubeadm: {"NodeLocalCRISocket": true}} }, "", SeverityInfo,
 			"ConfigMap kube-system/kubeadm-config: kubeadm of v1.37 does not know its feature gate NodeLocalCRISocket any more, and goes on without it"},
 		"etcd's image": {func(c *Cluster) { c.Kubeadm.EtcdTag = "3.6.8-0" }, "", SeverityWarning,
