@@ -5,14 +5,16 @@ import "slices"
 // Plan is the whole upgrade, made once from what was observed and then walked. It is data: a later planner never
 // changes a plan that is under way.
 type Plan struct {
-	Cluster  string    `json:"cluster"`
-	Current  Version   `json:"current"`
-	Target   Version   `json:"target"`
-	Nodes    []Node    `json:"nodes"`  // what is where now
-	Hops     []Hop     `json:"hops"`   // what will be done, in this order; empty when there is nothing to do
-	Drains   int       `json:"drains"` // of nodes, in all hops together
-	Findings []Finding `json:"findings,omitempty"`
-	Settings Settings  `json:"settings"`
+	Cluster string  `json:"cluster"`
+	Current Version `json:"current"`
+	Target  Version `json:"target"`
+	Nodes   []Node  `json:"nodes"` // what is where now
+	// Components are all parts of the cluster: what they are and what they will be.
+	Components []Component `json:"components,omitempty"`
+	Hops       []Hop       `json:"hops"`   // what will be done, in this order; empty when there is nothing to do
+	Drains     int         `json:"drains"` // of nodes, in all hops together
+	Findings   []Finding   `json:"findings,omitempty"`
+	Settings   Settings    `json:"settings"`
 	// Estimate is how long all of it will take, by the longest way through it. Zero in plans from before it was kept.
 	Estimate Duration `json:"estimate,omitempty"`
 	// Measured is what the estimate is made from: how long steps took in earlier upgrades of the cluster. Of steps that

@@ -29,6 +29,7 @@ func MakePlan(c Cluster, w Wanted, s Settings) Plan {
 		p.Hops = hops
 	}
 	p.Drains, p.Measured = drains(p.Hops), c.Measured
+	p.Components = components(c, p)
 	p.estimate()
 	return p
 }

@@ -12,13 +12,9 @@ import (
 func Plan(p upgrade.Plan, st Style) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, planHeadline(p, st))
-	if len(p.Nodes) > 0 {
-		fmt.Fprintln(&b)
-		for i, line := range planTable(p, st) {
-			if i == 0 {
-				line = st.dim(line)
-			}
-			fmt.Fprintln(&b, line)
+	for _, lines := range [][]string{componentTable(p), planTable(p, st)} {
+		if len(lines) > 1 {
+			fmt.Fprintf(&b, "\n%s\n%s\n", st.dim(lines[0]), strings.Join(lines[1:], "\n"))
 		}
 	}
 	number := 1
@@ -26,10 +22,10 @@ func Plan(p upgrade.Plan, st Style) string {
 		fmt.Fprintf(&b, "\n%s\n", st.bold(fmt.Sprintf("Hop %d of %d: %s -> %s", i+1, len(p.Hops), h.From, h.To)))
 		number = hopLines(&b, h, p.Settings, number)
 	}
-	b.WriteString(forecast(p, st))
 	if len(p.Findings) > 0 {
 		fmt.Fprintf(&b, "\n%s\n%s", st.bold("Findings"), Findings(p.Findings, st))
 	}
+	b.WriteString(forecast(p, st))
 	return b.String()
 }
 
@@ -46,19 +42,52 @@ func planHeadline(p upgrade.Plan, st Style) string {
 		way = append(way, h.To.String())
 	}
 	path = p.Cluster + ": " + strings.Join(way, " -> ")
-	return fmt.Sprintf("%s, %s, %s, %s, %s", st.bold(path), count(len(p.Hops), "hop"),
+	s := fmt.Sprintf("%s, %s, %s, %s, %s", st.bold(path), count(len(p.Hops), "hop"),
 		count(len(p.Nodes), "node"), count(p.Drains, "drain"), about(p.Estimate.Std()))
+	if len(p.Measured) > 0 {
+		s += " (as earlier upgrades took)"
+	}
+	return s
 }
+
+// componentTable says what every part of the cluster is, what it will be, and who brings it there.
+func componentTable(p upgrade.Plan) []string {
+	var rows [][]string
+	for _, c := range p.Components {
+		current := c.Current
+		if c.Nodes > 0 {
+			current += " on " + count(c.Nodes, "node")
+		}
+		target := c.Target
+		if target == "" {
+			target = "stays"
+		}
+		rows = append(rows, []string{c.Name, current, target, c.By})
+	}
+	return tableLines([]string{"component", "current", "target", "upgraded by"}, rows)
+}
+
+// nodesListed is how many nodes have a row of their own; of more, those that are alike share one.
+const nodesListed = 20
 
 func planTable(p upgrade.Plan, st Style) []string {
 	var rows [][]string
+	var sharing [][]string // the nodes of each row
 	for _, n := range p.Nodes {
 		role := "worker"
 		if n.ControlPlane {
 			role = "control plane"
 		}
-		rows = append(rows, []string{n.Name, role, n.Kubelet.String(), components(n), n.Host.Kubeadm.String(),
-			condition(n, st), n.Host.OS})
+		row := []string{n.Name, role, n.Kubelet.String(), components(n), n.Host.Kubeadm.String(), condition(n, st), n.Host.OS}
+		last := len(rows) - 1
+		if len(p.Nodes) > nodesListed && last >= 0 && slices.Equal(rows[last][1:], row[1:]) {
+			sharing[last] = append(sharing[last], n.Name)
+			continue
+		}
+		rows, sharing = append(rows, row), append(sharing, []string{n.Name})
+	}
+	for i := range rows {
+		rows[i][0] = names(sharing[i])
 	}
 	return tableLines([]string{"node", "role", "kubelet", "control plane", "kubeadm", "state", "os"}, rows)
 }
