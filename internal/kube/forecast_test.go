@@ -276,8 +276,11 @@ func (s *drainStage) state() (state, busy string) {
 				healthy++
 			}
 		}
-		// Of two budgets of one pod the controller keeps only one up to date.
-		if b.Status.ObservedGeneration != b.Generation || b.Status.CurrentHealthy != healthy && !strings.HasSuffix(b.Name, second) {
+		// Of two budgets of one pod the controller keeps only one up to date, whichever it comes upon.
+		twin := strings.HasSuffix(b.Name, second) || slices.ContainsFunc(budgets.Items, func(o policyv1.PodDisruptionBudget) bool {
+			return o.Namespace == b.Namespace && o.Name == b.Name+second
+		})
+		if b.Status.ObservedGeneration != b.Generation || b.Status.CurrentHealthy != healthy && !twin {
 			busy = "budget " + b.Name
 		}
 	}
