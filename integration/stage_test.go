@@ -208,6 +208,10 @@ func (s *stage) requirePlanFromInventory() {
 	for _, d := range plans[0].Forecast.Drains {
 		require.True(s.t, d.Smooth(), "nothing is in the way of a drain of this cluster: %+v", d)
 	}
+	for _, f := range plans[0].Findings { // of a cluster with nothing wrong
+		require.Equal(s.t, upgrade.EtcdVersion, f.ID, f.String())
+		require.True(s.t, f.Waived, f.String())
+	}
 	require.NotContains(s.t, inventory, "PRIVATE KEY")
 	require.NotContains(s.t, inventory, "token")
 }

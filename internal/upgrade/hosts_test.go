@@ -19,7 +19,7 @@ func lines(found []Finding) []string {
 
 func TestWhatIsFoundOnHosts(t *testing.T) {
 	now := time.Date(2026, time.November, 24, 12, 0, 0, 0, time.UTC)
-	in := func(d time.Duration) time.Time { return now.Add(d) }
+	in := now.Add
 	const day = 24 * time.Hour
 	w1 := func(change func(*Node)) func(*Cluster) { return func(c *Cluster) { change(&c.Nodes[1]) } }
 	cp1 := func(change func(*Node)) func(*Cluster) { return func(c *Cluster) { change(&c.Nodes[0]) } }
