@@ -113,10 +113,25 @@ func (l *lab) start() {
 	out, err := l.pawl(append([]string{"plan"}, wanted...)...)
 	require.NoError(l.t, err, out)
 	l.t.Log("\n" + out)
+	l.requireNoFalseAlarm(wanted)
 	out, err = l.pawl(append([]string{"start"}, wanted...)...)
 	require.NoError(l.t, err, out)
 	out, err = l.pawl(append([]string{"start"}, wanted...)...)
 	require.Equal(l.t, 11, exitCode(err), "a second start is refused: %s", out)
+}
+
+// requireNoFalseAlarm requires that the plan of a cluster with nothing wrong finds nothing but what the lab is known for:
+// kubeadm's etcd, and version 1 control groups where this machine has them.
+func (l *lab) requireNoFalseAlarm(wanted []string) {
+	l.t.Helper()
+	out, err := l.inLab(append([]string{filepath.Join(l.bin, "pawl"), "plan", "-o", "json"}, wanted...)...).Output()
+	require.NoError(l.t, err, stderr(err))
+	var plan upgrade.Plan
+	require.NoError(l.t, json.Unmarshal(out, &plan))
+	for _, f := range plan.Findings {
+		known := f.ID == upgrade.EtcdVersion && f.Waived || f.ID == upgrade.CgroupVersion && f.Severity == upgrade.SeverityInfo
+		require.True(l.t, known, "%s %s: %s", f.Severity, f.ID, f)
+	}
 }
 
 // watch follows the upgrade to its end, which must be a good one.

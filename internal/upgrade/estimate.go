@@ -59,19 +59,12 @@ func (n NodePlan) NewStatus(hop int) NodeStatus {
 // spent held does not count: nobody can tell how long a person takes.
 func (s Status) Remaining(now time.Time) time.Duration {
 	run := Measure(s)
-	hops := map[int]*struct {
-		controlPlane time.Duration
-		aside, turns []time.Duration // of workers
-	}{}
+	var hops []work // by number
 	for _, n := range s.Nodes {
-		hop := hops[n.Hop]
-		if hop == nil {
-			hop = new(struct {
-				controlPlane time.Duration
-				aside, turns []time.Duration
-			})
-			hops[n.Hop] = hop
+		for len(hops) <= n.Hop {
+			hops = append(hops, work{})
 		}
+		hop := &hops[n.Hop]
 		var left time.Duration
 		for _, step := range n.Steps {
 			left += step.remaining(now, expectation(n.Role, step.Step, run, s.Measured))
@@ -90,6 +83,12 @@ func (s Status) Remaining(now time.Time) time.Duration {
 		all += hop.controlPlane + slidingWindow(hop.aside, WorkersAside) + slidingWindow(hop.turns, max(1, s.MaxUnavailable))
 	}
 	return all
+}
+
+// work is what is left of a hop.
+type work struct {
+	controlPlane time.Duration
+	aside, turns []time.Duration // of workers
 }
 
 // slidingWindow is how long it takes to work on all in their order, at most so many at a time, the next one as soon as
