@@ -21,6 +21,7 @@ func TestTwoHopsDrainWorkersOnce(t *testing.T) {
 	l := newLab(t, 1, 2, old, from, to)
 	probes := l.probe()
 	dev := l.startDev()
+	l.provokeFindings()
 	l.start()
 
 	l.awaitStep(2, "cp1", upgrade.UpgradeControlPlane)
