@@ -15,7 +15,6 @@ import (
 // says what has changed and holds. A retry looks once more; if that finds what the person has been shown and nothing
 // else, the rest is done as it is planned now.
 func (u *clusterUpgrade) checkRest(ctx workflow.Context) error {
-	const what = "Check that the rest of the plan still fits"
 	done := u.status.Hop
 	in := u.input
 	in.Through = nil // but for the stops that are still to come
@@ -23,7 +22,7 @@ func (u *clusterUpgrade) checkRest(ctx workflow.Context) error {
 		in.Through = append(in.Through, stop.String())
 	}
 	var shown []string
-	return u.holds.attempt(ctx, what, func() *[]upgrade.Hold { return &u.stageNow().Holds }, func() error {
+	return u.holds.attempt(ctx, u.stageNow().Title, func() *[]upgrade.Hold { return &u.stageNow().Holds }, func() error {
 		now, err := makePlan(ctx, in)
 		if err != nil {
 			return err

@@ -238,11 +238,3 @@ func (m *world) retry(back, turn *node) {
 		return true
 	})
 }
-
-func leastOf(p *pod) []int {
-	least := make([]int, len(p.spread))
-	for i, s := range p.spread {
-		least[i] = s.least()
-	}
-	return least
-}

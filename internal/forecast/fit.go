@@ -60,10 +60,7 @@ const enough = 50
 // its kind and then the fewest pods, much as a scheduler would prefer. not is a node that it must not be. If none fits,
 // it says how many nodes do not for which reason.
 func (m *world) choose(p *pod, not *node) (best *node, why map[reason]int) {
-	least := make([]int, len(p.spread))
-	for i, s := range p.spread {
-		least[i] = s.least()
-	}
+	least := leastOf(p)
 	why = map[reason]int{}
 	found := 0
 	better := func(a, b *node) bool {
@@ -97,7 +94,16 @@ func (m *world) choose(p *pod, not *node) (best *node, why map[reason]int) {
 	return best, why
 }
 
-// fit is why the pod cannot be on the node now.
+// leastOf are the minimums that the skews of the pod's spread constraints are measured from now.
+func leastOf(p *pod) []int {
+	least := make([]int, len(p.spread))
+	for i, s := range p.spread {
+		least[i] = s.least()
+	}
+	return least
+}
+
+// fit is why the pod cannot be on the node now. least is leastOf it.
 func (m *world) fit(p *pod, n *node, least []int) reason {
 	if why := p.static[n.index]; why != fits {
 		return why

@@ -2,16 +2,12 @@ package host_test
 
 import (
 	"context"
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/pawl-dev/pawl/internal/host"
 	"github.com/pawl-dev/pawl/internal/sim/machine"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
@@ -43,19 +39,6 @@ func (b *bed) findings(t *testing.T, role upgrade.Role, v upgrade.Version) []str
 		}
 	}
 	return all
-}
-
-func certificateUntil(t *testing.T, authority bool, ends time.Time) string {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: ends.Add(-time.Hour), NotAfter: ends, IsCA: authority, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
 func TestSimulatedFindings(t *testing.T) {
@@ -133,9 +116,9 @@ func TestSimulatedFindings(t *testing.T) {
 		{name: "certificates end", files: []string{"/etc/kubernetes/pki/ca.crt", "/etc/kubernetes/pki/apiserver.crt", "/etc/kubernetes/pki/etcd/peer.crt"},
 			provoke: func(t *testing.T) {
 				ends := time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
-				put(t, b, "/etc/kubernetes/pki/ca.crt", certificateUntil(t, true, ends))
-				put(t, b, "/etc/kubernetes/pki/apiserver.crt", certificateUntil(t, false, ends))
-				put(t, b, "/etc/kubernetes/pki/etcd/peer.crt", certificateUntil(t, false, time.Now().Add(30*24*time.Hour))) // in time
+				put(t, b, "/etc/kubernetes/pki/ca.crt", host.CertificateOf(t, true, ends))
+				put(t, b, "/etc/kubernetes/pki/apiserver.crt", host.CertificateOf(t, false, ends))
+				put(t, b, "/etc/kubernetes/pki/etcd/peer.crt", host.CertificateOf(t, false, time.Now().Add(30*24*time.Hour))) // in time
 			},
 			want: []string{
 				"error certificate n1: the certificate pki/apiserver.crt has expired at 2020-01-02T03:04:05Z; kubeadm certs renew all, then restart the control plane's pods, or waive certificate",

@@ -145,8 +145,8 @@ func TestParseClock(t *testing.T) {
 	}
 }
 
-// certificateOf is one that ends at a time.
-func certificateOf(t testing.TB, authority bool, ends time.Time) string {
+// CertificateOf is one that ends at a time. Tests of package host_test make theirs with it, too.
+func CertificateOf(t testing.TB, authority bool, ends time.Time) string {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -163,13 +163,13 @@ func TestExpiring(t *testing.T) {
 	now := time.Now().UTC().Truncate(time.Second)
 	soon, late := now.Add(24*time.Hour), now.Add(upgrade.CertificateHorizon+time.Hour)
 	got := expiring(map[string]string{
-		pkiFolder + "/ca.crt":             certificateOf(t, true, soon) + certificateOf(t, true, late), // it is being replaced
-		pkiFolder + "/front-proxy-ca.crt": certificateOf(t, true, soon),
-		pkiFolder + "/etcd/server.crt":    "text before it\n" + certificateOf(t, false, now.Add(-time.Hour)),
-		pkiFolder + "/apiserver.crt":      certificateOf(t, false, late),
-		pkiFolder + "/old.crt":            certificateOf(t, false, soon), // not kubeadm's
+		pkiFolder + "/ca.crt":             CertificateOf(t, true, soon) + CertificateOf(t, true, late), // it is being replaced
+		pkiFolder + "/front-proxy-ca.crt": CertificateOf(t, true, soon),
+		pkiFolder + "/etcd/server.crt":    "text before it\n" + CertificateOf(t, false, now.Add(-time.Hour)),
+		pkiFolder + "/apiserver.crt":      CertificateOf(t, false, late),
+		pkiFolder + "/old.crt":            CertificateOf(t, false, soon), // not kubeadm's
 		pkiFolder + "/etcd/ca.crt":        "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n",
-		"/etc/kubernetes/ca.crt":          certificateOf(t, false, soon),
+		"/etc/kubernetes/ca.crt":          CertificateOf(t, false, soon),
 	}, now)
 	want := []upgrade.Certificate{{File: "etcd/server.crt", Expires: now.Add(-time.Hour)}, {File: "front-proxy-ca.crt", CA: true, Expires: soon}}
 	if !slices.Equal(got, want) {
@@ -254,7 +254,7 @@ func FuzzParseMachine(f *testing.F) {
 }
 
 func FuzzParseCertificate(f *testing.F) {
-	f.Add([]byte(certificateOf(f, true, time.Now())))
+	f.Add([]byte(CertificateOf(f, true, time.Now())))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if c, ok := parseCertificate(string(b)); !ok && !c.Expires.IsZero() {
 			t.Errorf("%q: %+v", b, c)

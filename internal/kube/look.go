@@ -16,7 +16,7 @@ type look struct {
 	do   func(context.Context) ([]upgrade.Finding, error)
 }
 
-// lookFurther fills in what a plan wants to know beside nodes, health and budgets. It asks side by side. What cannot be
+// lookFurther fills in what a plan wants to know beside nodes and health. It asks side by side. What cannot be
 // looked at is a finding that says so: a plan can be made without.
 func (c *Cluster) lookFurther(ctx context.Context, seen *upgrade.Cluster, controlPlane []corev1.Pod) {
 	uses, oldest := &apiUses{}, upgrade.Oldest(*seen)

@@ -87,7 +87,7 @@ const deprecationGuide = "https://kubernetes.io/docs/reference/using-api/depreca
 // checkAPIs finds APIs in use that a release on the way removes. Only a request is an error: that an object was written
 // with a version once says little of who uses it now.
 func checkAPIs(c Cluster, p Plan) []Finding {
-	oldest := oldestControlPlane(p.Current, p.Nodes)
+	oldest := p.oldest()
 	var found []Finding
 	for _, u := range c.APIs {
 		gone := u.removal()

@@ -51,12 +51,12 @@ func components(c Cluster, p Plan) []Component {
 	for _, name := range ControlPlaneComponents {
 		byNodes(name, target, ByKubeadm, func(n Node) string { return orEmpty(n.Components[name]) })
 	}
-	byNodes("etcd", brought, ByKubeadm, func(n Node) string { return n.EtcdImage })
-	add(Component{"kube-proxy", orEmpty(c.KubeProxy.Version), 0, target, ByKubeadm})
+	byNodes(etcd, brought, ByKubeadm, func(n Node) string { return n.EtcdImage })
+	add(Component{KubeProxy, orEmpty(c.KubeProxy.Version), 0, target, ByKubeadm})
 	for _, tag := range c.CoreDNS {
 		add(Component{"CoreDNS", tag, 0, brought, ByKubeadm})
 	}
-	byNodes("kubeadm", target, ByPawl, func(n Node) string { return orEmpty(n.Host.Kubeadm) })
+	byNodes(Kubeadm, target, ByPawl, func(n Node) string { return orEmpty(n.Host.Kubeadm) })
 	byNodes("kubelet, kubectl", target, ByPawl, func(n Node) string { return orEmpty(n.Kubelet) })
 	byNodes("container runtime", "", "", func(n Node) string { return n.Runtime })
 	return all

@@ -51,14 +51,14 @@ func configMapOf(component string) string {
 	case Kubelet:
 		return configMaps + "kubelet-config"
 	case KubeProxy:
-		return configMaps + "kube-proxy"
+		return configMaps + KubeProxy
 	}
 	return configMaps + "kubeadm-config"
 }
 
 // checkConfiguration finds what a release on the way does not understand any more of what kubeadm was told.
 func checkConfiguration(c Cluster, p Plan) []Finding {
-	oldest := oldestControlPlane(p.Current, p.Nodes)
+	oldest := p.oldest()
 	var found []Finding
 	if f, stops := checkFormat(c.Kubeadm.APIVersion, oldest, p.Target); stops {
 		found = append(found, f)
@@ -173,7 +173,7 @@ func checkEmulation(c Cluster, p Plan) []Finding {
 				Remedy:  "take the flag out of extraArgs once nobody needs it"})
 		}
 	}
-	emulated, oldest := c.Kubeadm.EmulatedVersion, oldestControlPlane(p.Current, p.Nodes)
+	emulated, oldest := c.Kubeadm.EmulatedVersion, p.oldest()
 	if emulated.IsZero() || !p.Target.AtLeastMinor(1, emulationSince) {
 		return found
 	}
@@ -200,7 +200,7 @@ var coreDNSChecks = []string{"CoreDNSUnsupportedPlugins", "CoreDNSMigration"}
 
 // checkAddons finds a CoreDNS that kubeadm would not come to terms with, and a kube-proxy that is not the control plane's.
 func checkAddons(c Cluster, p Plan) []Finding {
-	oldest := oldestControlPlane(p.Current, p.Nodes)
+	oldest := p.oldest()
 	var found []Finding
 	if problem, remedy := checkCoreDNS(c, p, oldest); problem != "" {
 		f := failure(CoreDNS, "kube-system/coredns", problem, remedy)

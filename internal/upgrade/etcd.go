@@ -24,7 +24,7 @@ var etcdSteps = []etcdStep{
 
 // checkEtcd finds members that are older than what etcd wants before a move on the way.
 func checkEtcd(p Plan) []Finding {
-	oldest := oldestControlPlane(p.Current, p.Nodes)
+	oldest := p.oldest()
 	var found []Finding
 	for _, step := range etcdSteps {
 		if !oldest.Less(step.kubernetes) || p.Target.Less(step.kubernetes) {

@@ -45,7 +45,7 @@ func checkPackageStates(n Node) []Finding {
 		case PackageAbsent:
 			message := "the package " + pkg.Name + " is not installed"
 			const source = "https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/install-kubeadm/"
-			if pkg.Name == Kubelet || pkg.Name == "kubeadm" && !n.Host.Kubeadm.IsZero() {
+			if pkg.Name == Kubelet || pkg.Name == Kubeadm && !n.Host.Kubeadm.IsZero() {
 				add(BadPackage, SeverityError, message+", so what is there is not from a package, and one would not replace it for sure",
 					"install it from the package repository, at the version that the node has", source)
 			} else {
@@ -118,7 +118,7 @@ func checkSettings(p Plan, n Node) []Finding {
 		case Kubelet:
 			from = n.Kubelet
 		case etcd:
-			from = oldestControlPlane(p.Current, p.Nodes)
+			from = p.oldest()
 		}
 		gone, says, is := s.gone(from, p.Target)
 		if from.IsZero() || !is || s.Component == etcd && slices.Contains(kubeadmWrote, s.Flag) || p.strips(s, gone.In, n) {
@@ -147,7 +147,7 @@ func (p Plan) strips(s Setting, in Version, n Node) bool {
 	if s.File != kubeadmFlags || s.Flag != "--pod-infra-container-image" {
 		return false
 	}
-	oldest := oldestControlPlane(p.Current, p.Nodes)
+	oldest := p.oldest()
 	return oldest.Less(in) || oldest.SameMinor(in) && (p.Target.SameMinor(in) || catchesUp(p, oldest) && n.catchesUp(oldest))
 }
 

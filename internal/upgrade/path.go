@@ -45,3 +45,6 @@ func Farthest(c Cluster) Version {
 
 // Oldest is the oldest version in the control plane, from which every path starts.
 func Oldest(c Cluster) Version { return oldestControlPlane(c.Version, c.Nodes) }
+
+// oldest is the same where the plan begins.
+func (p Plan) oldest() Version { return oldestControlPlane(p.Current, p.Nodes) }

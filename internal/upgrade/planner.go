@@ -37,7 +37,7 @@ func MakePlan(c Cluster, w Wanted, s Settings) Plan {
 // makeHops walks the path: each hop is planned from where the one before leaves the nodes. It ends at the first hop
 // that cannot be.
 func makeHops(p Plan, w Wanted) (hops []Hop, found []Finding) {
-	oldest := oldestControlPlane(p.Current, p.Nodes)
+	oldest := p.oldest()
 	if problem, remedy := checkPath(oldest, p.Target); problem != "" {
 		return nil, []Finding{failure(VersionPath, p.Cluster, problem, remedy)}
 	}
@@ -189,7 +189,7 @@ func newestPatch(nodes []Node, minor Version) Version {
 // makeHop lays out one hop: control planes, then workers. What is done already is left out. next is a version of the
 // minor that the hop after this one goes to, and zero after the last.
 func makeHop(p Plan, to, next Version) Hop {
-	hop := Hop{From: oldestControlPlane(p.Current, p.Nodes), To: to}
+	hop := Hop{From: p.oldest(), To: to}
 	applied := p.Current == to // the cluster-wide part of kubeadm upgrade has been done
 	for _, n := range controlPlaneOrder(p.Nodes, to) {
 		role := AdditionalControlPlane

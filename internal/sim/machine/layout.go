@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
+	stdpem "encoding/pem"
 	"fmt"
 	"math/big"
 	"net"
@@ -176,18 +177,7 @@ func certificate(name string, authority bool) string {
 	if err != nil {
 		panic(err) // the template above is at fault
 	}
-	return "-----BEGIN CERTIFICATE-----\n" + wrap64(der) + "-----END CERTIFICATE-----\n"
-}
-
-// wrap64 is base64 in lines of 64 characters.
-func wrap64(b []byte) string {
-	var lines strings.Builder
-	text := base64.StdEncoding.EncodeToString(b)
-	for len(text) > 64 {
-		lines.WriteString(text[:64] + "\n")
-		text = text[64:]
-	}
-	return lines.String() + text + "\n"
+	return string(stdpem.EncodeToMemory(&stdpem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
 // pem looks like a key or a certificate and is none.
