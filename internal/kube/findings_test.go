@@ -18,6 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/pawl-dev/pawl/internal/sim/bed"
 	"github.com/pawl-dev/pawl/internal/sim/controlplane"
@@ -112,23 +114,42 @@ func (f *findings) await(target string, want ...string) {
 	require.Equal(f, want, got)
 }
 
+// edit changes an object that controllers may be writing at the same time.
+func edit[T any](f *findings, objects interface {
+	Get(context.Context, string, metav1.GetOptions) (*T, error)
+	Update(context.Context, *T, metav1.UpdateOptions) (*T, error)
+}, name string, change func(*T)) {
+	f.Helper()
+	require.NoError(f, retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		o, err := objects.Get(f.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		change(o)
+		_, err = objects.Update(f.Context(), o, metav1.UpdateOptions{})
+		return err
+	}))
+}
+
+// ofStatus edits the status of nodes.
+type ofStatus struct{ typedcorev1.NodeInterface }
+
+func (n ofStatus) Update(ctx context.Context, node *corev1.Node, o metav1.UpdateOptions) (*corev1.Node, error) {
+	return n.UpdateStatus(ctx, node, o)
+}
+
 // editConfigMap replaces a text in one of kubeadm's ConfigMaps.
 func (f *findings) editConfigMap(name, key, from, to string) (undo func()) {
 	f.Helper()
 	system := f.admin.CoreV1().ConfigMaps(metav1.NamespaceSystem)
-	cm, err := system.Get(f.Context(), name, metav1.GetOptions{})
-	require.NoError(f, err)
-	was := cm.Data[key]
-	require.Contains(f, was, from)
-	cm.Data[key] = strings.Replace(was, from, to, 1)
-	_, err = system.Update(f.Context(), cm, metav1.UpdateOptions{})
-	require.NoError(f, err)
+	var was string
+	edit(f, system, name, func(cm *corev1.ConfigMap) {
+		was = cm.Data[key]
+		require.Contains(f, was, from)
+		cm.Data[key] = strings.Replace(was, from, to, 1)
+	})
 	return func() {
-		cm, err := system.Get(f.Context(), name, metav1.GetOptions{})
-		require.NoError(f, err)
-		cm.Data[key] = was
-		_, err = system.Update(f.Context(), cm, metav1.UpdateOptions{})
-		require.NoError(f, err)
+		edit(f, system, name, func(cm *corev1.ConfigMap) { cm.Data[key] = was })
 	}
 }
 
@@ -176,20 +197,15 @@ func (f *findings) createWebhook(withService bool, nodes ...string) (undo func()
 func (f *findings) editRole(change func(group, resource string) (keep bool)) (undo func()) {
 	f.Helper()
 	roles := f.admin.RbacV1().ClusterRoles()
-	role, err := roles.Get(f.Context(), "pawl", metav1.GetOptions{})
-	require.NoError(f, err)
-	was := role.DeepCopy().Rules
-	role.Rules = slices.DeleteFunc(role.Rules, func(r rbacv1.PolicyRule) bool {
-		return len(r.Resources) == 1 && !change(r.APIGroups[0], r.Resources[0])
+	var was []rbacv1.PolicyRule
+	edit(f, roles, "pawl", func(role *rbacv1.ClusterRole) {
+		was = role.DeepCopy().Rules
+		role.Rules = slices.DeleteFunc(role.Rules, func(r rbacv1.PolicyRule) bool {
+			return len(r.Resources) == 1 && !change(r.APIGroups[0], r.Resources[0])
+		})
 	})
-	_, err = roles.Update(f.Context(), role, metav1.UpdateOptions{})
-	require.NoError(f, err)
 	return func() {
-		role, err := roles.Get(f.Context(), "pawl", metav1.GetOptions{})
-		require.NoError(f, err)
-		role.Rules = was
-		_, err = roles.Update(f.Context(), role, metav1.UpdateOptions{})
-		require.NoError(f, err)
+		edit(f, roles, "pawl", func(role *rbacv1.ClusterRole) { role.Rules = was })
 	}
 }
 
@@ -299,12 +315,12 @@ var provocations = []struct {
 		condition := func(t corev1.NodeConditionType) corev1.NodeCondition {
 			return corev1.NodeCondition{Type: t, Status: corev1.ConditionTrue, LastHeartbeatTime: metav1.Now()}
 		}
-		ghost, err := nodes.Create(f.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "ghost"}}, metav1.CreateOptions{})
+		_, err := nodes.Create(f.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "ghost"}}, metav1.CreateOptions{})
 		require.NoError(f, err)
-		ghost.Status = corev1.NodeStatus{NodeInfo: corev1.NodeSystemInfo{KubeletVersion: "devel"},
-			Conditions: []corev1.NodeCondition{condition(corev1.NodeReady), condition(corev1.NodeDiskPressure), condition(corev1.NodeMemoryPressure), condition(corev1.NodeNetworkUnavailable)}}
-		_, err = nodes.UpdateStatus(f.Context(), ghost, metav1.UpdateOptions{})
-		require.NoError(f, err)
+		edit(f, ofStatus{nodes}, "ghost", func(ghost *corev1.Node) {
+			ghost.Status = corev1.NodeStatus{NodeInfo: corev1.NodeSystemInfo{KubeletVersion: "devel"},
+				Conditions: []corev1.NodeCondition{condition(corev1.NodeReady), condition(corev1.NodeDiskPressure), condition(corev1.NodeMemoryPressure), condition(corev1.NodeNetworkUnavailable)}}
+		})
 		return func() {
 			require.NoError(f, nodes.Delete(f.Context(), "ghost", metav1.DeleteOptions{}))
 			now := int64(0) // no kubelet ends its pods
@@ -383,35 +399,25 @@ var provocations = []struct {
 func (f *findings) editCoreDNS(change func(*appsv1.Deployment)) (undo func()) {
 	f.Helper()
 	deployments := f.admin.AppsV1().Deployments(metav1.NamespaceSystem)
-	d, err := deployments.Get(f.Context(), "coredns", metav1.GetOptions{})
-	require.NoError(f, err)
-	was := d.DeepCopy()
-	change(d)
-	_, err = deployments.Update(f.Context(), d, metav1.UpdateOptions{})
-	require.NoError(f, err)
+	var was *appsv1.Deployment
+	edit(f, deployments, "coredns", func(d *appsv1.Deployment) {
+		was = d.DeepCopy()
+		change(d)
+	})
 	return func() {
-		d, err := deployments.Get(f.Context(), "coredns", metav1.GetOptions{})
-		require.NoError(f, err)
-		d.Labels, d.Spec = was.Labels, was.Spec
-		_, err = deployments.Update(f.Context(), d, metav1.UpdateOptions{})
-		require.NoError(f, err)
+		edit(f, deployments, "coredns", func(d *appsv1.Deployment) { d.Labels, d.Spec = was.Labels, was.Spec })
 	}
 }
 
 func (f *findings) editDaemonSet(name string, change func(*appsv1.DaemonSet)) (undo func()) {
 	f.Helper()
 	sets := f.admin.AppsV1().DaemonSets(metav1.NamespaceSystem)
-	d, err := sets.Get(f.Context(), name, metav1.GetOptions{})
-	require.NoError(f, err)
-	was := d.DeepCopy()
-	change(d)
-	_, err = sets.Update(f.Context(), d, metav1.UpdateOptions{})
-	require.NoError(f, err)
+	var was *appsv1.DaemonSet
+	edit(f, sets, name, func(d *appsv1.DaemonSet) {
+		was = d.DeepCopy()
+		change(d)
+	})
 	return func() {
-		d, err := sets.Get(f.Context(), name, metav1.GetOptions{})
-		require.NoError(f, err)
-		d.Spec = was.Spec
-		_, err = sets.Update(f.Context(), d, metav1.UpdateOptions{})
-		require.NoError(f, err)
+		edit(f, sets, name, func(d *appsv1.DaemonSet) { d.Spec = was.Spec })
 	}
 }
