@@ -12,14 +12,17 @@ type State string
 const (
 	Pending State = "pending"
 	Running State = "running"
-	Held    State = "held" // waiting for a person
+	Held    State = "held"    // waiting for a person's decision or approval
+	Paused  State = "paused"  // by a person, until it is resumed
+	Waiting State = "waiting" // for something that comes by itself: a maintenance window, health
 	Done    State = "done"
+	Skipped State = "skipped" // left as it is, because a person said so
 	Failed  State = "failed"
 	Aborted State = "aborted"
 )
 
 // Ended reports whether nothing more will happen.
-func (s State) Ended() bool { return s == Done || s == Failed || s == Aborted }
+func (s State) Ended() bool { return s == Done || s == Skipped || s == Failed || s == Aborted }
 
 // Status is what a running (or ended) upgrade says of itself. The ClusterUpgrade workflow answers it to the query
 // "status"; nodes that are under way say more of themselves: see NodeStatus.
@@ -38,6 +41,8 @@ type Status struct {
 	Measured Measured `json:"measured,omitempty"`
 	// Actions are what people did, to the upgrade as a whole and to nodes, in the order of time.
 	Actions []Action `json:"actions,omitempty"`
+	// Waits are what it waits for now; empty while it works.
+	Waits []Wait `json:"waits,omitempty"`
 	// Message is one line for people: why it is held, what failed, where things were left.
 	Message string    `json:"message,omitempty"`
 	Started time.Time `json:"started"`

@@ -1,0 +1,34 @@
+package upgrade
+
+import "time"
+
+// Wait is one thing that an upgrade waits for.
+type Wait struct {
+	For    WaitFor   `json:"for"`
+	Node   string    `json:"node,omitempty"` // "" is the upgrade as a whole
+	At     string    `json:"at"`             // the step, the stage or the point: "Drain"
+	Reason string    `json:"reason"`         // one line
+	Since  time.Time `json:"since"`
+	Until  time.Time `json:"until,omitzero"` // when it ends by itself
+	// Choices are what a person can do.
+	Choices []Choice `json:"choices,omitempty"`
+}
+
+// WaitFor is what ends a wait.
+type WaitFor string
+
+// What ends waits.
+const (
+	ForDecision WaitFor = "decision" // something failed, and a person has to choose
+	ForApproval WaitFor = "approval"
+	ForResume   WaitFor = "resume" // somebody paused it
+	ForWindow   WaitFor = "window" // a maintenance window
+	ForHealth   WaitFor = "health" // a health gate
+)
+
+// Choice is something that a person can do: an update by its name, and what to send with it.
+type Choice struct {
+	Update  string `json:"update"`            // "retry"
+	Does    string `json:"does"`              // one line
+	Example string `json:"example,omitempty"` // JSON
+}
