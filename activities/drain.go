@@ -66,6 +66,28 @@ func drainBlocked(in NodeInput, pass upgrade.DrainPass) error {
 		"make room for the pods or relax the budget, then retry")
 }
 
+// DeletePodsInput names pods of a node.
+type DeletePodsInput struct {
+	Cluster string   `json:"cluster"`
+	Node    string   `json:"node"`
+	Pods    []string `json:"pods"` // namespace/name
+}
+
+// DeletePods deletes just these pods, whatever their budgets say. One that is on another node is refused, one that is
+// gone is no matter.
+func (a *Activities) DeletePods(ctx context.Context, in DeletePodsInput) error {
+	api, err := a.Directory.API(in.Cluster)
+	if err != nil {
+		return err
+	}
+	for _, pod := range in.Pods {
+		if err := api.DeletePod(ctx, in.Node, pod); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // UncordonNode makes the node schedulable again, if it was pawl that cordoned it.
 func (a *Activities) UncordonNode(ctx context.Context, in NodeInput) (Outcome, error) {
 	api, err := a.Directory.API(in.Cluster)

@@ -22,6 +22,8 @@ type PlanInput struct {
 	Through []string `json:"through,omitempty"`
 	// Waive are ids of findings that are not to stop the upgrade.
 	Waive []string `json:"waive,omitempty"`
+	// LeaveOut are nodes that are left as they are.
+	LeaveOut []string `json:"leaveOut,omitempty"`
 }
 
 // ObserveInput says which cluster is to be looked at.
@@ -86,7 +88,7 @@ func (in PlanInput) wanted() (w upgrade.Wanted, err error) {
 	if w.Target, err = upgrade.ParseVersion(in.Target); err != nil {
 		return w, err
 	}
-	w.Waive = in.Waive
+	w.Waive, w.LeaveOut = in.Waive, in.LeaveOut
 	w.Through, err = upgrade.ParseVersions(in.Through)
 	return w, err
 }

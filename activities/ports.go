@@ -65,6 +65,9 @@ type API interface {
 	Uncordon(ctx context.Context, node, owner string) error
 	// Evict makes one pass over the node's pods: evicts those that may go and says which are left.
 	Evict(ctx context.Context, node string) (upgrade.DrainPass, error)
+	// DeletePod deletes a pod (namespace/name) that is on the node, whatever its budget says. One that is on another node is
+	// fault.InvalidInput; one that is gone, or on its way out, is no error.
+	DeletePod(ctx context.Context, node, pod string) error
 	// AwaitEviction returns when a pod has left the node or a budget has changed since the pass, or when ctx ends or wait
 	// is over.
 	AwaitEviction(ctx context.Context, node string, pass upgrade.DrainPass, wait time.Duration) error

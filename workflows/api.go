@@ -20,8 +20,6 @@ const (
 
 	QueryStatus = "status" // of ClusterUpgrade: upgrade.Status; of NodeUpgrade: upgrade.NodeStatus
 	QueryPlan   = "plan"   // of ClusterUpgrade: upgrade.Plan
-
-	UpdateRetry = "retry" // of ClusterUpgrade and NodeUpgrade, while held: Decision
 )
 
 // ClusterUpgradeID is the id of a cluster's upgrade. There is one at a time, because the id is the lock.
@@ -50,6 +48,8 @@ type ClusterUpgradeInput struct {
 	Through []string `json:"through,omitempty"`
 	// Waive are ids of findings that are not to stop the upgrade, like ["disk-space"]. Not all can be waived.
 	Waive []string `json:"waive,omitempty"`
+	// Approve are points at which it waits for a person's approval: hop, control-plane, workers, canary.
+	Approve []string `json:"approve,omitempty"`
 }
 
 // UnmarshalJSON refuses fields it does not know: a misspelt setting must not be ignored silently.
@@ -66,14 +66,6 @@ func (in *ClusterUpgradeInput) UnmarshalJSON(b []byte) error {
 // ClusterInventoryInput is what a person gives to record a cluster: {"cluster":"lab"}.
 type ClusterInventoryInput struct {
 	Cluster string `json:"cluster"`
-}
-
-// Decision is what a person says to an upgrade that asks: {"reason":"budget fixed"}.
-type Decision struct {
-	// Reason is recorded in the workflow's history.
-	Reason string `json:"reason,omitempty"`
-	// By is who decided; the CLI fills it in.
-	By string `json:"by,omitempty"`
 }
 
 // Report is the result of ClusterUpgrade.

@@ -27,12 +27,14 @@ var (
 // time on the environment's own clock.
 type bench struct {
 	*testsuite.TestWorkflowEnvironment
-	t    *testing.T
-	plan upgrade.Plan
-	left func() upgrade.Plan           // what is planned after the first hop; nil: the rest of plan
-	log  []string                      // in the order in which things were done: "drainNode w1"
-	fail map[string][]error            // by entry of the log: what the next attempts return
-	tell map[string]activities.Outcome // by entry of the log: what an attempt that succeeds returns
+	t     *testing.T
+	plan  upgrade.Plan
+	input ClusterUpgradeInput
+	asked func(activities.PlanInput)    // is told what is to be planned; may be nil
+	left  func() upgrade.Plan           // what is planned after the first hop; nil: the rest of plan
+	log   []string                      // in the order in which things were done: "drainNode w1"
+	fail  map[string][]error            // by entry of the log: what the next attempts return
+	tell  map[string]activities.Outcome // by entry of the log: what an attempt that succeeds returns
 }
 
 func newBench(t *testing.T, plan upgrade.Plan) *bench {
@@ -40,7 +42,8 @@ func newBench(t *testing.T, plan upgrade.Plan) *bench {
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	b := &bench{
 		TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment(), t: t, plan: plan,
-		fail: map[string][]error{}, tell: map[string]activities.Outcome{},
+		input: ClusterUpgradeInput{Cluster: "lab", TargetVersion: to.String()},
+		fail:  map[string][]error{}, tell: map[string]activities.Outcome{},
 	}
 	b.SetTestTimeout(20 * time.Second)
 	b.RegisterWorkflowWithOptions(ClusterUpgrade, workflow.RegisterOptions{Name: ClusterUpgradeName})
@@ -48,7 +51,16 @@ func newBench(t *testing.T, plan upgrade.Plan) *bench {
 	b.RegisterActivity(&activities.Activities{})
 
 	b.OnActivity(act.MakePlan, mock.Anything, mock.Anything).Return(
-		func(context.Context, activities.PlanInput) (upgrade.Plan, error) { return b.planNow(), b.note("plan") })
+		func(_ context.Context, in activities.PlanInput) (upgrade.Plan, error) {
+			if b.asked != nil {
+				b.asked(in)
+			}
+			return b.planNow(), b.note("plan")
+		})
+	b.OnActivity(act.DeletePods, mock.Anything, mock.Anything).Return(
+		func(_ context.Context, in activities.DeletePodsInput) error {
+			return b.note(fmt.Sprintf("deletePods %s %s", in.Node, in.Pods))
+		})
 	b.OnActivity(act.CheckControlPlane, mock.Anything, mock.Anything).Return(
 		func(context.Context, activities.ClusterInput) (activities.Outcome, error) {
 			return b.do("checkControlPlane")
@@ -65,7 +77,11 @@ func newBench(t *testing.T, plan upgrade.Plan) *bench {
 	for step, activity := range nodeActivities {
 		b.OnActivity(activity, mock.Anything, mock.Anything).After(time.Minute).Return(
 			func(_ context.Context, in activities.NodeInput) (activities.Outcome, error) {
-				return b.do(string(step) + " " + in.Node)
+				entry := string(step) + " " + in.Node
+				if step == upgrade.DrainNode && in.Settings.Drain.Timeout != b.plan.Settings.Drain.Timeout {
+					entry += " for " + in.Settings.Drain.Timeout.String()
+				}
+				return b.do(entry)
 			})
 	}
 	return b
@@ -104,7 +120,7 @@ func (b *bench) note(entry string) error {
 
 // run executes the workflow to its end.
 func (b *bench) run() (Report, error) {
-	b.ExecuteWorkflow(ClusterUpgrade, ClusterUpgradeInput{Cluster: "lab", TargetVersion: to.String()})
+	b.ExecuteWorkflow(ClusterUpgrade, b.input)
 	require.True(b.t, b.IsWorkflowCompleted())
 	if err := b.GetWorkflowError(); err != nil {
 		return Report{}, err

@@ -10,13 +10,14 @@ import (
 
 // ClusterPlan looks at a cluster and says what an upgrade would do. It changes nothing.
 func ClusterPlan(ctx workflow.Context, in ClusterUpgradeInput) (upgrade.Plan, error) {
-	return makePlan(ctx, in)
+	return makePlan(ctx, in, nil)
 }
 
-func makePlan(ctx workflow.Context, in ClusterUpgradeInput) (upgrade.Plan, error) {
+// makePlan observes the cluster and plans. The nodes that are left out are left as they are.
+func makePlan(ctx workflow.Context, in ClusterUpgradeInput, leftOut []string) (upgrade.Plan, error) {
 	var plan upgrade.Plan
 	ctx = workflow.WithActivityOptions(ctx, planOptions("Observe "+in.Cluster+" and plan the way to "+in.TargetVersion))
-	err := workflow.ExecuteActivity(ctx, act.MakePlan, activities.PlanInput{Cluster: in.Cluster, Target: in.TargetVersion, Through: in.Through, Waive: in.Waive}).Get(ctx, &plan)
+	err := workflow.ExecuteActivity(ctx, act.MakePlan, activities.PlanInput{Cluster: in.Cluster, Target: in.TargetVersion, Through: in.Through, Waive: in.Waive, LeaveOut: leftOut}).Get(ctx, &plan)
 	return plan, err
 }
 

@@ -22,8 +22,8 @@ func (u *clusterUpgrade) checkRest(ctx workflow.Context) error {
 		in.Through = append(in.Through, stop.String())
 	}
 	var shown []string
-	return u.holds.attempt(ctx, u.stageNow().Title, func() *[]upgrade.Hold { return &u.stageNow().Holds }, func() error {
-		now, err := makePlan(ctx, in)
+	return u.holds.attempt(ctx, u.stageNow().Title, []upgrade.Choice{choiceRetry}, u.keptByStage, func(*decided) error {
+		now, err := makePlan(ctx, in, u.leftOut)
 		if err != nil {
 			return err
 		}

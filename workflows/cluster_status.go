@@ -1,7 +1,9 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.temporal.io/sdk/temporal"
@@ -17,8 +19,9 @@ const signalNodeHeld = "node-held"
 
 // nodeHeld is the signal's payload; an empty reason means that the node goes on.
 type nodeHeld struct {
-	Node   string `json:"node"`
-	Reason string `json:"reason"`
+	Node   string        `json:"node"`
+	Reason string        `json:"reason"`
+	Wait   *upgrade.Wait `json:"wait,omitempty"`
 }
 
 // newClusterUpgrade sets up what people see and may say, before anything is done.
@@ -37,12 +40,9 @@ func newClusterUpgrade(ctx workflow.Context, in ClusterUpgradeInput) (*clusterUp
 	if err := workflow.SetQueryHandler(ctx, QueryPlan, func() (upgrade.Plan, error) { return u.plan, nil }); err != nil {
 		return nil, err
 	}
-	var err error
-	if u.holds, err = newHolds(ctx, "", u.changed, func(a upgrade.Action) { u.status.Record(a) }); err != nil {
-		return nil, err
-	}
+	u.holds = &holds{changed: u.changed, did: func(a upgrade.Action) { u.status.Record(a) }}
 	workflow.Go(ctx, u.listenToNodes)
-	return u, nil
+	return u, errors.Join(u.holds.offerRetry(ctx), u.offerSteering(ctx))
 }
 
 func (u *clusterUpgrade) listenToNodes(ctx workflow.Context) {
@@ -54,7 +54,7 @@ func (u *clusterUpgrade) listenToNodes(ctx workflow.Context) {
 		if n == nil || n.State.Ended() {
 			continue
 		}
-		n.Held, n.State = s.Reason, upgrade.Running
+		n.Held, n.Wait, n.State = s.Reason, s.Wait, upgrade.Running
 		if s.Reason != "" {
 			n.State = upgrade.Held
 		}
@@ -72,7 +72,10 @@ func (u *clusterUpgrade) stage(ctx workflow.Context, title string, run func(work
 	err := run(ctx)
 	s := &u.status.Stages[i]
 	s.Ended, s.State = workflow.Now(ctx), upgrade.Done
-	if err != nil {
+	switch {
+	case errors.Is(err, errStopped):
+		s.State = upgrade.Aborted
+	case err != nil:
 		s.State = upgrade.Failed
 	}
 	u.changed(ctx)
@@ -84,7 +87,7 @@ func (u *clusterUpgrade) step(ctx workflow.Context, id, summary string, activity
 	ctx = workflow.WithActivityOptions(ctx, stepOptions(id, summary, u.plan.Settings))
 	var out activities.Outcome
 	tried := 0
-	err := u.holds.attempt(ctx, summary, func() *[]upgrade.Hold { return &u.stageNow().Holds }, func() error {
+	err := u.holds.attempt(ctx, summary, []upgrade.Choice{choiceRetry}, u.keptByStage, func(*decided) error {
 		err := workflow.ExecuteActivity(ctx, activity, in).Get(ctx, &out)
 		told, stage := outcomeOf(out, err), u.stageNow()
 		tried += told.Attempt
@@ -102,6 +105,9 @@ func (u *clusterUpgrade) stageNow() *upgrade.Progress {
 	return &u.status.Stages[len(u.status.Stages)-1]
 }
 
+// keptByStage is where holds of the stage under way are kept.
+func (u *clusterUpgrade) keptByStage() *[]upgrade.Hold { return &u.stageNow().Holds }
+
 func (u *clusterUpgrade) clusterInput() activities.ClusterInput {
 	return activities.ClusterInput{Cluster: u.plan.Cluster, Version: u.hop().To, Settings: u.plan.Settings}
 }
@@ -116,6 +122,7 @@ func (u *clusterUpgrade) nodeInput(n upgrade.NodePlan) activities.NodeInput {
 func (u *clusterUpgrade) nodeUpgradeInput(n upgrade.NodePlan) NodeUpgradeInput {
 	return NodeUpgradeInput{
 		Cluster: u.plan.Cluster, Hop: u.status.Hop, Plan: n, Settings: u.plan.Settings, Owner: u.id, EndpointWatchers: u.watchers,
+		Unskippable: u.plan.Unskippable(u.status.Hop, n),
 	}
 }
 
@@ -145,38 +152,108 @@ func (u *clusterUpgrade) nodeStarted(ctx workflow.Context, n upgrade.NodePlan, w
 func (u *clusterUpgrade) nodeDone(ctx workflow.Context, n upgrade.NodePlan, done upgrade.NodeStatus) {
 	u.node(n.Node).Merge(done)
 	u.status.Record(done.Actions...)
+	if done.State == upgrade.Skipped {
+		u.leaveOut(n.Node)
+	}
+	if u.node(n.Node).State.Ended() {
+		u.pauseAfter(n.Node)
+	}
 	u.changed(ctx)
 }
 
-// changed brings what people see up to date: the state, and the page that Temporal's UI shows of the workflow.
-func (u *clusterUpgrade) changed(ctx workflow.Context) {
-	u.status.State, u.status.Message = upgrade.Running, ""
-	if why := u.holds.reason(); why != "" {
-		u.status.State, u.status.Message = upgrade.Held, why
-	}
-	for _, n := range u.status.Nodes {
-		if n.State == upgrade.Held {
-			u.status.State, u.status.Message = upgrade.Held, n.Node+": "+n.Held
+// leaveOut takes a node that a person skipped out of the hops that follow.
+func (u *clusterUpgrade) leaveOut(node string) {
+	u.leftOut = append(u.leftOut, node)
+	u.plan = u.plan.LeaveOut(u.status.Hop, node)
+	for i := range u.status.Nodes {
+		if n := &u.status.Nodes[i]; n.Node == node && n.Hop > u.status.Hop && !n.Role.IsControlPlane() {
+			n.State, n.Left = upgrade.Skipped, "as an earlier hop left it"
 		}
 	}
-	workflow.SetCurrentDetails(ctx, clusterDetails(u.status))
+}
+
+// changed brings what people see up to date: what it waits for, the state, and the page that Temporal's UI shows of the
+// workflow.
+func (u *clusterUpgrade) changed(ctx workflow.Context) {
+	s := &u.status
+	s.Waits = u.waits()
+	s.State, s.Message = upgrade.Running, ""
+	busy := slices.ContainsFunc(s.Nodes, func(n upgrade.NodeStatus) bool { return n.State == upgrade.Running })
+	for _, w := range s.Waits {
+		switch {
+		case w.ForPerson():
+			s.State = upgrade.Held
+		case s.State == upgrade.Held || busy:
+			continue
+		case w.For == upgrade.ForResume:
+			s.State = upgrade.Paused
+		default:
+			s.State = upgrade.Waiting
+		}
+		s.Message = w.String()
+	}
+	workflow.SetCurrentDetails(ctx, clusterDetails(*s))
+}
+
+// waits are what it waits for now: people first.
+func (u *clusterUpgrade) waits() []upgrade.Wait {
+	waits := u.holds.waits()
+	for _, n := range u.status.Nodes {
+		if n.State == upgrade.Held && n.Wait != nil {
+			waits = append(waits, *n.Wait)
+		}
+	}
+	if u.approval != nil {
+		waits = append(waits, *u.approval)
+	}
+	if u.paused() {
+		waits = append(waits, u.steering.pause.Wait)
+	}
+	return waits
 }
 
 // finish makes the result. A refused plan and a cancellation are failures; nothing else is.
 func (u *clusterUpgrade) finish(ctx workflow.Context, err error) (*Report, error) {
-	u.status.Ended = workflow.Now(ctx)
-	u.status.State = upgrade.Done
+	end, left := upgrade.Done, ""
+	if errors.Is(err, errStopped) {
+		end, err = upgrade.Aborted, u.stage(ctx, "Look at what was left", func(ctx workflow.Context) error {
+			left = u.lookAtRest(ctx)
+			return nil
+		})
+	}
+	u.status.Ended, u.status.State, u.status.Message = workflow.Now(ctx), end, left
 	if err != nil {
 		u.status.State, u.status.Message = upgrade.Failed, reason(err)
 		workflow.SetCurrentDetails(ctx, clusterDetails(u.status))
 		return nil, err
 	}
-	if len(u.plan.Hops) == 0 {
+	if len(u.plan.Hops) == 0 && end == upgrade.Done {
 		u.status.Message = fmt.Sprintf("%s is at %s already", u.plan.Cluster, u.plan.Target)
 	}
 	workflow.SetCurrentDetails(ctx, clusterDetails(u.status))
 	err = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
 	return &Report{Status: u.status, Backup: strings.Join(u.backups, ", ")}, err
+}
+
+// lookAtRest says in which state the cluster is that was not upgraded to the end.
+func (u *clusterUpgrade) lookAtRest(ctx workflow.Context) string {
+	for i := range u.status.Nodes {
+		if n := &u.status.Nodes[i]; !n.State.Ended() {
+			n.State = upgrade.Aborted
+		}
+	}
+	left := "stopped" + by(u.steering.stop.Action)
+	now, err := makePlan(ctx, u.input, nil)
+	if err != nil {
+		return left + "; what is where could not be looked at: " + reason(err)
+	}
+	return left + "; " + now.Where()
+}
+
+// invalid is the error of an input that cannot be followed.
+func invalid(cluster string, err error) error {
+	f := fault.Wrap(fault.InvalidInput, "upgrade", cluster, err, "")
+	return temporal.NewNonRetryableApplicationError(f.Error(), string(fault.InvalidInput), nil)
 }
 
 // refused is the error of a plan that must not be walked.

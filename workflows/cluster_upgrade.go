@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -20,29 +21,36 @@ func ClusterUpgrade(ctx workflow.Context, in ClusterUpgradeInput) (*Report, erro
 }
 
 func (u *clusterUpgrade) run(ctx workflow.Context) error {
-	if err := u.stage(ctx, "Plan", u.makePlan); err != nil {
-		return err
-	}
-	for i := 0; i < len(u.plan.Hops); i++ {
-		hop := u.plan.Hops[i]
-		u.status.Hop = i + 1
-		stages := []stage{
-			{"Check the control plane", u.checkControlPlane},
-			{"Back up etcd and the configuration", u.backUp},
-			{"Upgrade the control plane to " + hop.To.String(), u.upgradeControlPlane},
-			{"Upgrade the control plane's kubelets to " + hop.To.String(), u.upgradeControlPlaneKubelets},
-			{"Upgrade the workers to " + hop.To.String(), u.upgradeWorkers},
-			{"Verify the cluster", u.verifyCluster},
-		}
-		if i+1 < len(u.plan.Hops) {
-			stages = append(stages, stage{"Check that the rest of the plan still fits", u.checkRest})
-		}
-		for _, s := range stages {
-			if err := u.stage(ctx, s.title, s.run); err != nil {
-				return err
-			}
+	err := u.stage(ctx, "Plan", u.makePlan)
+	for err == nil && u.status.Hop < len(u.plan.Hops) {
+		u.status.Hop++
+		err = u.upgradeHop(ctx)
+		for u.retargeted(err) {
+			err = u.stage(ctx, "Plan the way to "+u.input.TargetVersion, u.planAgain)
 		}
 	}
+	return err
+}
+
+func (u *clusterUpgrade) upgradeHop(ctx workflow.Context) error {
+	to := u.hop().To.String()
+	stages := []stage{
+		{"Check the control plane", u.checkControlPlane},
+		{"Back up etcd and the configuration", u.backUp},
+		{"Upgrade the control plane to " + to, u.upgradeControlPlane},
+		{"Upgrade the control plane's kubelets to " + to, u.upgradeControlPlaneKubelets},
+		{"Upgrade the workers to " + to, u.upgradeWorkers},
+		{"Verify the cluster", u.verifyCluster},
+	}
+	if u.status.Hop < len(u.plan.Hops) {
+		stages = append(stages, stage{"Check that the rest of the plan still fits", u.checkRest})
+	}
+	for _, s := range stages {
+		if err := u.stage(ctx, s.title, s.run); err != nil {
+			return err
+		}
+	}
+	u.pauseAfter(AfterHop)
 	return nil
 }
 
@@ -54,11 +62,15 @@ type stage struct {
 
 // clusterUpgrade is the state of one upgrade.
 type clusterUpgrade struct {
-	input    ClusterUpgradeInput
-	id       string // of the workflow: the owner of what is cordoned
+	input    ClusterUpgradeInput // but for a target that was changed on the way
+	id       string              // of the workflow: the owner of what is cordoned
 	plan     upgrade.Plan
 	status   upgrade.Status
 	holds    *holds
+	steering steering
+	approval *upgrade.Wait              // nil while nothing waits for one
+	leftOut  []string                   // nodes that a person skipped
+	canary   bool                       // the first worker has been drained and was approved of
 	backups  []string                   // of each hop so far
 	watchers int                        // of endpoints, before anything was touched
 	prepared map[string]workflow.Future // by node, of the hop under way
@@ -67,7 +79,10 @@ type clusterUpgrade struct {
 func (u *clusterUpgrade) hop() upgrade.Hop { return u.plan.Hops[u.status.Hop-1] }
 
 func (u *clusterUpgrade) makePlan(ctx workflow.Context) error {
-	plan, err := makePlan(ctx, u.input)
+	if err := u.input.checkApprovals(); err != nil {
+		return invalid(u.input.Cluster, err)
+	}
+	plan, err := makePlan(ctx, u.input, nil)
 	if err != nil {
 		return err
 	}
@@ -80,6 +95,12 @@ func (u *clusterUpgrade) makePlan(ctx workflow.Context) error {
 }
 
 func (u *clusterUpgrade) checkControlPlane(ctx workflow.Context) error {
+	if err := u.approve(ctx, BeforeHop, "before the hop to "+u.hop().To.String()); err != nil {
+		return err
+	}
+	if err := u.gate(ctx); err != nil {
+		return err
+	}
 	out, err := u.step(ctx, "check-control-plane", "Check that every API server and etcd member is healthy", act.CheckControlPlane, u.clusterInput())
 	u.watchers = out.EndpointWatchers
 	return err
@@ -100,6 +121,11 @@ func (u *clusterUpgrade) backUp(ctx workflow.Context) error {
 // upgradeControlPlane upgrades the components of one node after another: two at once could cost the API or etcd's
 // quorum. Meanwhile packages and images are fetched for the nodes whose turn is still to come.
 func (u *clusterUpgrade) upgradeControlPlane(ctx workflow.Context) error {
+	if len(u.hop().ControlPlane) > 0 {
+		if err := u.approve(ctx, BeforeControlPlane, "before the control plane goes to "+u.hop().To.String()); err != nil {
+			return err
+		}
+	}
 	u.prepareNodes(ctx)
 	return inParallel(ctx, u.hop().ControlPlane, 1, func(ctx workflow.Context, _ int, n upgrade.NodePlan) error {
 		return u.upgradeNode(ctx, n.Components(), "control plane")
@@ -124,9 +150,28 @@ func (u *clusterUpgrade) upgradeWorkers(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
-	return inParallel(ctx, move, u.plan.Settings.MaxUnavailable, func(ctx workflow.Context, _ int, n upgrade.NodePlan) error {
-		return u.upgradeNode(ctx, n, "node")
-	})
+	if len(move) == 0 {
+		return nil
+	}
+	if err := u.approve(ctx, BeforeWorkers, fmt.Sprintf("before %d workers are drained", len(move))); err != nil {
+		return err
+	}
+	upgradeThem := func(some []upgrade.NodePlan) error {
+		return inParallel(ctx, some, u.plan.Settings.MaxUnavailable, func(ctx workflow.Context, _ int, n upgrade.NodePlan) error {
+			return u.upgradeNode(ctx, n, "node")
+		})
+	}
+	if slices.Contains(u.input.Approve, AfterCanary) && !u.canary && len(move) > 1 {
+		canary := move[0].Node
+		if err := upgradeThem(move[:1]); err != nil {
+			return err
+		}
+		u.canary, move = true, move[1:]
+		if err := u.approve(ctx, AfterCanary, "after the canary "+canary); err != nil {
+			return err
+		}
+	}
+	return upgradeThem(move)
 }
 
 func (u *clusterUpgrade) verifyCluster(ctx workflow.Context) error {
@@ -137,11 +182,14 @@ func (u *clusterUpgrade) verifyCluster(ctx workflow.Context) error {
 // upgradeNode runs a node's own workflow over its plan, or a part of it, to the end. A node that needs a person holds;
 // it does not fail. what names the part for people.
 func (u *clusterUpgrade) upgradeNode(ctx workflow.Context, n upgrade.NodePlan, what string) error {
-	if len(n.Steps) == 0 {
-		return nil // this part is done already
+	if len(n.Steps) == 0 || slices.Contains(u.leftOut, n.Node) && what == "kubelet" {
+		return nil // this part is done already, or a person wants it left as it is
 	}
 	if prepared := u.prepared[n.Node]; prepared != nil {
 		_ = prepared.Get(ctx, nil) // a convenience: the node's own steps fetch what is missing
+	}
+	if err := u.gate(ctx); err != nil {
+		return err
 	}
 	id := NodeUpgradeID(u.plan.Cluster, n.Node)
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
@@ -149,12 +197,18 @@ func (u *clusterUpgrade) upgradeNode(ctx workflow.Context, n upgrade.NodePlan, w
 		StaticSummary: fmt.Sprintf("%s: %s to %s", n.Node, what, n.Version(n.Steps[0])),
 	})
 	u.nodeStarted(ctx, n, id)
+	child := workflow.ExecuteChildWorkflow(ctx, NodeUpgrade, u.nodeUpgradeInput(n))
+	if err := child.GetChildWorkflowExecution().Get(ctx, nil); err == nil && u.steering.stop != nil {
+		child.SignalChildWorkflow(ctx, signalStop, nil) // which came while it began
+	}
 	var done upgrade.NodeStatus
-	err := workflow.ExecuteChildWorkflow(ctx, NodeUpgrade, u.nodeUpgradeInput(n)).Get(ctx, &done)
-	if err != nil {
+	if err := child.Get(ctx, &done); err != nil {
 		return err
 	}
 	u.nodeDone(ctx, n, done)
+	if done.State == upgrade.Aborted {
+		return errStopped
+	}
 	return nil
 }
 

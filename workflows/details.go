@@ -9,14 +9,28 @@ import (
 
 // The pages below are what Temporal's UI shows as a workflow's current details: Markdown, at most 20,000 bytes.
 
-const detailsMaxRows = 150
+const (
+	detailsMaxRows  = 150
+	detailsMaxWaits = 4
+)
 
 // clusterDetails shows how far an upgrade is.
 func clusterDetails(s upgrade.Status) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## %s %s → %s: %s\n\n", s.Cluster, s.From, s.Target, s.State)
-	if s.Message != "" {
+	if s.Message != "" && len(s.Waits) == 0 {
 		fmt.Fprintf(&b, "**%s**\n\n", s.Message)
+	}
+	for i, w := range s.Waits {
+		if i == detailsMaxWaits {
+			fmt.Fprintf(&b, "%d more things are waited for.\n\n", len(s.Waits)-i)
+			break
+		}
+		at := "this workflow"
+		if w.Node != "" {
+			at = "the workflow `" + NodeUpgradeID(s.Cluster, w.Node) + "`"
+		}
+		waitDetails(&b, w, at)
 	}
 	for _, stage := range s.Stages {
 		fmt.Fprintf(&b, "- %s %s\n", symbol(stage.State), stage.Title)
@@ -38,13 +52,41 @@ func clusterDetails(s upgrade.Status) string {
 func nodeDetails(s upgrade.NodeStatus) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "## %s %s → %s: %s\n\n", s.Node, s.From, s.To, s.State)
-	if s.Held != "" {
-		fmt.Fprintf(&b, "**held: %s**\n\nPut it right, then send the update `%s`.\n\n", s.Held, UpdateRetry)
+	if s.Wait != nil {
+		waitDetails(&b, *s.Wait, "this workflow")
+	}
+	if s.Left != "" {
+		fmt.Fprintf(&b, "It was left %s.\n\n", s.Left)
 	}
 	for _, step := range s.Steps {
 		fmt.Fprintf(&b, "- %s %s\n", symbol(step.State), step.Step.Title())
 	}
 	return b.String()
+}
+
+// waitDetails shows what is waited for, and what a person can do about it: which update to send to which workflow.
+func waitDetails(b *strings.Builder, w upgrade.Wait, to string) {
+	fmt.Fprintf(b, "**%s: %s**\n\n", waitTitles[w.For], w)
+	for _, line := range w.Details {
+		fmt.Fprintf(b, "- %s\n", line)
+	}
+	if len(w.Choices) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\nSend %s one of these updates:\n\n| update | what it does | input |\n|---|---|---|\n", to)
+	for _, c := range w.Choices {
+		fmt.Fprintf(b, "| `%s` | %s | `%s` |\n", c.Update, c.Does, c.Example)
+	}
+	b.WriteString("\n")
+}
+
+// waitTitles say what ends a wait.
+var waitTitles = map[upgrade.WaitFor]string{
+	upgrade.ForDecision: "✋ held, a decision is wanted",
+	upgrade.ForApproval: "✋ an approval is wanted",
+	upgrade.ForResume:   "⏸ paused",
+	upgrade.ForWindow:   "⏳ waiting for a maintenance window",
+	upgrade.ForHealth:   "⏳ waiting for health",
 }
 
 func symbol(s upgrade.State) string {
@@ -57,6 +99,12 @@ func symbol(s upgrade.State) string {
 		return "✋"
 	case upgrade.Failed, upgrade.Aborted:
 		return "❌"
+	case upgrade.Skipped:
+		return "⏭️"
+	case upgrade.Paused:
+		return "⏸️"
+	case upgrade.Waiting:
+		return "⏳"
 	}
 	return "◻️"
 }

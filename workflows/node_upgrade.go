@@ -2,7 +2,9 @@ package workflows
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/workflow"
@@ -20,6 +22,8 @@ type NodeUpgradeInput struct {
 	Owner    string           `json:"owner"` // id of the cluster's upgrade
 	// EndpointWatchers is how many watched EndpointSlices before anything was touched.
 	EndpointWatchers int `json:"endpointWatchers"`
+	// Unskippable is why the node must not be left as it is, or "".
+	Unskippable string `json:"unskippable,omitempty"`
 }
 
 // nodeActivity is what a step of a node's runbook does.
@@ -46,12 +50,11 @@ func NodeUpgrade(ctx workflow.Context, in NodeUpgradeInput) (upgrade.NodeStatus,
 		return upgrade.NodeStatus{}, err
 	}
 	for i := range n.status.Steps {
-		if err := n.step(ctx, &n.status.Steps[i]); err != nil {
-			return n.status, err
+		if err = n.step(ctx, &n.status.Steps[i]); err != nil {
+			break
 		}
 	}
-	n.status.State = upgrade.Done
-	return n.status, workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
+	return n.finish(ctx, err)
 }
 
 // nodeUpgrade is the state of one node's upgrade.
@@ -59,29 +62,21 @@ type nodeUpgrade struct {
 	input          NodeUpgradeInput
 	status         upgrade.NodeStatus
 	holds          *holds
+	uncordon       bool // when it is left as it is
 	kubeletStarted time.Time
-}
-
-// newNodeUpgrade sets up what people see and may say.
-func newNodeUpgrade(ctx workflow.Context, in NodeUpgradeInput) (*nodeUpgrade, error) {
-	n := &nodeUpgrade{input: in, status: in.Plan.NewStatus(in.Hop)}
-	n.status.State, n.status.Workflow = upgrade.Running, workflow.GetInfo(ctx).WorkflowExecution.ID
-	if err := workflow.SetQueryHandler(ctx, QueryStatus, func() (upgrade.NodeStatus, error) { return n.status, nil }); err != nil {
-		return nil, err
-	}
-	var err error
-	n.holds, err = newHolds(ctx, in.Plan.Node, n.heldOrNot, func(a upgrade.Action) { n.status.Actions = append(n.status.Actions, a) })
-	return n, err
 }
 
 func (n *nodeUpgrade) step(ctx workflow.Context, s *upgrade.StepStatus) error {
 	s.State, s.Started = upgrade.Running, workflow.Now(ctx)
 	workflow.SetCurrentDetails(ctx, nodeDetails(n.status))
 	kept := func() *[]upgrade.Hold { return &s.Holds }
-	err := n.holds.attempt(ctx, s.Step.Title(), kept, func() error {
-		ctx := workflow.WithActivityOptions(ctx, n.options(s.Step))
+	err := n.holds.attempt(ctx, s.Step.Title(), n.choices(s.Step), kept, func(d *decided) error {
+		if err := n.carryOut(ctx, d); err != nil {
+			return err
+		}
+		ctx := workflow.WithActivityOptions(ctx, n.options(s.Step, d))
 		var out activities.Outcome
-		err := workflow.ExecuteActivity(ctx, nodeActivities[s.Step], n.activityInput(s.Step)).Get(ctx, &out)
+		err := workflow.ExecuteActivity(ctx, nodeActivities[s.Step], n.activityInput(s.Step, d)).Get(ctx, &out)
 		record(s, outcomeOf(out, err))
 		if err != nil {
 			return err
@@ -92,12 +87,70 @@ func (n *nodeUpgrade) step(ctx workflow.Context, s *upgrade.StepStatus) error {
 		}
 		return nil
 	})
-	if err != nil {
-		s.State = upgrade.Failed
-		return err
+	s.Ended = workflow.Now(ctx)
+	switch {
+	case err == nil:
+		s.State = upgrade.Done
+	case errors.Is(err, errPassed):
+		s.State, err = upgrade.Skipped, nil
+	case errors.Is(err, errSkipped):
+		s.State = upgrade.Skipped
+	case errors.Is(err, errStopped):
+		s.State = upgrade.Aborted
+	default:
+		s.State, s.Ended = upgrade.Failed, time.Time{}
 	}
-	s.State, s.Ended = upgrade.Done, workflow.Now(ctx)
-	return nil
+	return err
+}
+
+// carryOut does what a person decided before the step is tried again.
+func (n *nodeUpgrade) carryOut(ctx workflow.Context, d *decided) error {
+	if d == nil || d.What != UpdateDeletePods {
+		return nil
+	}
+	o := stepOptions("delete-pods-"+d.At.UTC().Format("150405"), n.input.Plan.Node+": delete the pods that were named", n.input.Settings)
+	in := activities.DeletePodsInput{Cluster: n.input.Cluster, Node: n.input.Plan.Node, Pods: d.pods}
+	return workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, o), act.DeletePods, in).Get(ctx, nil)
+}
+
+// finish makes the result. A node that is left as it is, since a person skipped it or stopped the upgrade, is no failure.
+func (n *nodeUpgrade) finish(ctx workflow.Context, err error) (upgrade.NodeStatus, error) {
+	n.status.State, n.status.Held, n.status.Wait = upgrade.Done, "", nil
+	switch {
+	case errors.Is(err, errSkipped):
+		n.status.State = upgrade.Skipped
+		n.leave(ctx, n.uncordon)
+	case errors.Is(err, errStopped):
+		n.status.State = upgrade.Aborted
+		n.leave(ctx, !n.begun(upgrade.InstallKubelet))
+	case err != nil:
+		return n.status, err
+	}
+	workflow.SetCurrentDetails(ctx, nodeDetails(n.status))
+	return n.status, workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
+}
+
+// leave says how the node is left. A cordon of pawl's is taken back, if it may be: not where the kubelet was being
+// replaced, unless a person says so.
+func (n *nodeUpgrade) leave(ctx workflow.Context, uncordon bool) {
+	if !n.begun(upgrade.DrainNode) {
+		n.status.Left = "as it was: nothing that moves pods had begun"
+		return
+	}
+	if !uncordon {
+		n.status.Left = fmt.Sprintf("cordoned; when it is in order: kubectl uncordon %s", n.input.Plan.Node)
+		return
+	}
+	o := stepOptions("take-back-cordon", n.input.Plan.Node+": take back the cordon", n.input.Settings)
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, o), act.UncordonNode, n.activityInput(upgrade.UncordonNode, nil)).Get(ctx, nil)
+	if n.status.Left = "schedulable again, if it was pawl that cordoned it"; err != nil {
+		n.status.Left = "cordoned, since it could not be uncordoned: " + reason(err)
+	}
+}
+
+// begun reports whether a step of the node's plan was begun.
+func (n *nodeUpgrade) begun(step upgrade.Step) bool {
+	return slices.ContainsFunc(n.status.Steps, func(s upgrade.StepStatus) bool { return s.Step == step && !s.Started.IsZero() })
 }
 
 // record keeps what a try of the step, with all its attempts, is to be remembered for.
@@ -111,34 +164,28 @@ func record(s *upgrade.StepStatus, out activities.Outcome) {
 	}
 }
 
-func (n *nodeUpgrade) options(step upgrade.Step) workflow.ActivityOptions {
+func (n *nodeUpgrade) options(step upgrade.Step, d *decided) workflow.ActivityOptions {
 	summary := fmt.Sprintf("%s: %s %s", n.input.Plan.Node, step.Title(), n.input.Plan.Version(step))
 	if step == upgrade.DrainNode {
-		return drainOptions(string(step), summary, n.input.Settings)
+		return drainOptions(string(step), summary, n.settings(d))
 	}
 	return stepOptions(string(step), summary, n.input.Settings)
 }
 
-func (n *nodeUpgrade) activityInput(step upgrade.Step) activities.NodeInput {
+// settings are the plan's, but for what a person decided.
+func (n *nodeUpgrade) settings(d *decided) upgrade.Settings {
+	s := n.input.Settings
+	if d != nil && d.What == UpdateWait {
+		s.Drain.Timeout = d.longer
+	}
+	return s
+}
+
+func (n *nodeUpgrade) activityInput(step upgrade.Step, d *decided) activities.NodeInput {
 	p := n.input.Plan
 	return activities.NodeInput{
 		Cluster: n.input.Cluster, Node: p.Node, Address: p.Address, Role: p.Role, Version: p.Version(step),
-		KeepsKubelet: p.KeepsKubelet(), Settings: n.input.Settings, Owner: n.input.Owner, KubeletStarted: n.kubeletStarted,
+		KeepsKubelet: p.KeepsKubelet(), Settings: n.settings(d), Owner: n.input.Owner, KubeletStarted: n.kubeletStarted,
 		EndpointWatchers: n.input.EndpointWatchers,
-	}
-}
-
-// heldOrNot shows a hold, or its end, on the node's page and tells the cluster's upgrade.
-func (n *nodeUpgrade) heldOrNot(ctx workflow.Context) {
-	n.status.Held, n.status.State = n.holds.reason(), upgrade.Running
-	if n.status.Held != "" {
-		n.status.State = upgrade.Held
-	}
-	workflow.SetCurrentDetails(ctx, nodeDetails(n.status))
-	if parent := workflow.GetInfo(ctx).ParentWorkflowExecution; parent != nil {
-		told := nodeHeld{Node: n.status.Node, Reason: n.status.Held}
-		if err := workflow.SignalExternalWorkflow(ctx, parent.ID, parent.RunID, signalNodeHeld, told).Get(ctx, nil); err != nil {
-			workflow.GetLogger(ctx).Warn("the cluster's upgrade could not be told of the hold", "error", err)
-		}
 	}
 }

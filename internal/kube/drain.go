@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/kubectl/pkg/drain"
 
+	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -79,6 +81,30 @@ func (c *Cluster) evict(ctx context.Context, p corev1.Pod) (upgrade.BlockedPod, 
 		return upgrade.BlockedPod{Reason: err.Error()}, nil
 	}
 	return upgrade.BlockedPod{}, err
+}
+
+// DeletePod deletes exactly this pod, and not a namesake that takes its place.
+func (c *Cluster) DeletePod(ctx context.Context, node, pod string) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	namespace, name, _ := strings.Cut(pod, "/")
+	pods := c.client.CoreV1().Pods(namespace)
+	p, err := pods.Get(ctx, name, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case err != nil:
+		return c.classify("delete", pod, err)
+	case p.Spec.NodeName != node:
+		return fault.New(fault.InvalidInput, "delete", pod, fmt.Sprintf("it is on node %s, not on %s", cmp.Or(p.Spec.NodeName, "none"), node), "name pods of this node")
+	case p.DeletionTimestamp != nil:
+		return nil
+	}
+	err = pods.Delete(ctx, name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(p.UID))})
+	if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	return c.classify("delete", pod, err)
 }
 
 // blocking names the budget that keeps the pod.

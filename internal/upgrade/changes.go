@@ -40,7 +40,7 @@ func (p Plan) Changes(done int, now Plan) []string {
 		changes = append(changes, n.changes(expected[i])...)
 	}
 	for _, e := range expected {
-		if !slices.ContainsFunc(now.Nodes, func(n Node) bool { return n.Name == e.Name }) {
+		if !e.LeftOut && !slices.ContainsFunc(now.Nodes, func(n Node) bool { return n.Name == e.Name }) {
 			changes = append(changes, e.Name+" is gone")
 		}
 	}
@@ -50,9 +50,12 @@ func (p Plan) Changes(done int, now Plan) []string {
 	return changes
 }
 
-// changes says in which way a node is not as it was expected to be.
+// changes says in which way a node is not as it was expected to be. Of one that is left out nobody expects anything.
 func (n Node) changes(expected Node) []string {
 	var changes []string
+	if n.LeftOut {
+		return nil
+	}
 	has := expected.versions()
 	for i, is := range n.versions() {
 		if was := has[i].version; is.version != was {

@@ -64,6 +64,8 @@ type Node struct {
 	Cordoned  bool   `json:"cordoned"` // by a person or another tool, not by pawl
 	// CordonedByPawl: an earlier run of pawl cordoned the node and did not get to uncordon it.
 	CordonedByPawl bool `json:"cordonedByPawl,omitempty"`
+	// LeftOut: a person wants it left as it is; see Plan.LeaveOut.
+	LeftOut bool `json:"leftOut,omitempty"`
 	// Runtime is node.status.nodeInfo.containerRuntimeVersion: containerd://2.3.7.
 	Runtime string `json:"runtime,omitempty"`
 	Host    Host   `json:"host"`

@@ -13,6 +13,8 @@ type Wanted struct {
 	Through []Version
 	// Waive are ids of findings that a person has looked at and does not want to be stopped by.
 	Waive []string
+	// LeaveOut are nodes that are to be left as they are.
+	LeaveOut []string
 	// Now is when the plan is made; zero where it does not matter.
 	Now time.Time
 }
@@ -20,15 +22,16 @@ type Wanted struct {
 // MakePlan decides what will be done to bring an observed cluster to what is wanted. It never fails: what stands in the
 // way is among the plan's findings, and a plan with errors has no hops.
 func MakePlan(c Cluster, w Wanted, s Settings) Plan {
-	p := Plan{Cluster: c.Name, Current: c.Version, Target: w.Target, Nodes: sortNodes(c.Nodes), Hops: []Hop{}, Settings: s}
+	nodes := w.mark(sortNodes(c.Nodes))
+	p := Plan{Cluster: c.Name, Current: c.Version, Target: w.Target, Nodes: slices.DeleteFunc(slices.Clone(nodes), Node.stays), Hops: []Hop{}, Settings: s}
 	hops, found := makeHops(p, w)
-	found = slices.Concat(found, checkNow(p), checkSupport(p, w.Now), checkEtcd(p), checkMembers(p), checkNodes(p, len(hops)), checkHosts(p, w.Now),
+	found = slices.Concat(found, checkLeftOut(nodes, hops), checkNow(p), checkSupport(p, w.Now), checkEtcd(p), checkMembers(p), checkNodes(p, len(hops)), checkHosts(p, w.Now),
 		checkAPIs(c, p), checkConfiguration(c, p), checkAddons(c, p), checkEmulation(c, p), c.Problems, checkWaivers(w.Waive))
 	p.Findings = mergeFindings(waive(found, w.Waive))
 	if !p.Refused() && len(hops) > 0 {
 		p.Hops = hops
 	}
-	p.Drains, p.Measured = drains(p.Hops), c.Measured
+	p.Nodes, p.Drains, p.Measured = nodes, drains(p.Hops), c.Measured
 	p.Components = components(c, p)
 	p.estimate()
 	return p
@@ -244,7 +247,10 @@ func (h Hop) leaves(nodes []Node) []Node {
 		if !moved {
 			continue
 		}
-		n.Kubelet, n.Host.Kubeadm, n.CordonedByPawl = plan.To, h.To, false
+		n.Host.Kubeadm = h.To
+		if !n.LeftOut {
+			n.Kubelet, n.CordonedByPawl = plan.To, false
+		}
 		if n.ControlPlane {
 			n.Components = map[string]Version{}
 			for _, component := range ControlPlaneComponents {
@@ -291,6 +297,9 @@ func planNode(n Node, role Role, target Version) NodePlan {
 			}
 		}
 		plan.Steps = append(plan.Steps, step)
+	}
+	if n.LeftOut {
+		return plan.Components()
 	}
 	return plan
 }

@@ -77,6 +77,10 @@ type NodeStatus struct {
 	Steps []StepStatus `json:"steps,omitempty"`
 	// Held is why the node is held, one line: what failed and what to do. Empty when it is not.
 	Held string `json:"held,omitempty"`
+	// Wait is the same for machines, with what a person can do.
+	Wait *Wait `json:"wait,omitempty"`
+	// Left is how a node was left that was not finished, one line: that it stays cordoned.
+	Left string `json:"left,omitempty"`
 	// Actions are what people did to the node. The node's own workflow says so; see Status.Actions for all.
 	Actions []Action `json:"actions,omitempty"`
 	// Workflow is the id of the node's own workflow.
@@ -85,7 +89,7 @@ type NodeStatus struct {
 
 // Merge takes over what a part of the node's plan says of itself: how far its steps are and whether it is held.
 func (n *NodeStatus) Merge(part NodeStatus) {
-	n.State, n.Held, n.Workflow = part.State, part.Held, part.Workflow
+	n.State, n.Held, n.Wait, n.Left, n.Workflow = part.State, part.Held, part.Wait, part.Left, part.Workflow
 	for _, s := range part.Steps {
 		for i := range n.Steps {
 			if n.Steps[i].Step == s.Step {

@@ -10,9 +10,14 @@ type Wait struct {
 	Reason string    `json:"reason"`         // one line
 	Since  time.Time `json:"since"`
 	Until  time.Time `json:"until,omitzero"` // when it ends by itself
+	// Details are lines worth reading before deciding: what an approval would let happen.
+	Details []string `json:"details,omitempty"`
 	// Choices are what a person can do.
 	Choices []Choice `json:"choices,omitempty"`
 }
+
+// ForPerson reports whether nothing goes on there until a person says so.
+func (w Wait) ForPerson() bool { return w.For == ForDecision || w.For == ForApproval }
 
 // WaitFor is what ends a wait.
 type WaitFor string
@@ -31,4 +36,13 @@ type Choice struct {
 	Update  string `json:"update"`            // "retry"
 	Does    string `json:"does"`              // one line
 	Example string `json:"example,omitempty"` // JSON
+}
+
+// String is where it waits and why, on one line.
+func (w Wait) String() string {
+	s := w.At + ": " + w.Reason
+	if w.Node != "" {
+		s = w.Node + ": " + s
+	}
+	return s
 }
