@@ -79,7 +79,7 @@ type clusterUpgrade struct {
 func (u *clusterUpgrade) hop() upgrade.Hop { return u.plan.Hops[u.status.Hop-1] }
 
 func (u *clusterUpgrade) makePlan(ctx workflow.Context) error {
-	if err := u.input.checkApprovals(); err != nil {
+	if err := u.input.CheckApprovals(); err != nil {
 		return invalid(u.input.Cluster, err)
 	}
 	plan, err := makePlan(ctx, u.input, nil)

@@ -58,8 +58,8 @@ func (u *clusterUpgrade) approve(ctx workflow.Context, point, at string) error {
 	return err
 }
 
-// checkApprovals refuses points that would be ignored.
-func (in ClusterUpgradeInput) checkApprovals() error {
+// CheckApprovals refuses points that would be ignored.
+func (in ClusterUpgradeInput) CheckApprovals() error {
 	for _, point := range in.Approve {
 		if !slices.Contains(ApprovalPoints, point) {
 			return fmt.Errorf("approve: %q is no point to wait for an approval at, wanted some of %q", point, ApprovalPoints)

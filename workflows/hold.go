@@ -41,8 +41,8 @@ var (
 	errStopped = temporal.NewNonRetryableApplicationError("stopped, as a person said", "Stopped", nil)
 )
 
-// offer registers an update that ends holds. check says why what was given with it will not do, take keeps it.
-func offer[D decision](ctx workflow.Context, h *holds, c upgrade.Choice, check func(D) error, take func(D, *decided)) error {
+// offer registers an update that ends holds, and answers so. check says why what was given with it will not do, take keeps it.
+func offer[D decision](ctx workflow.Context, h *holds, c upgrade.Choice, answer string, check func(D) error, take func(D, *decided)) error {
 	return workflow.SetUpdateHandlerWithOptions(ctx, c.Update,
 		func(ctx workflow.Context, d strict[D]) (string, error) {
 			said := d.said.said()
@@ -56,7 +56,7 @@ func offer[D decision](ctx workflow.Context, h *holds, c upgrade.Choice, check f
 					ended = append(ended, w.At+": "+w.Reason)
 				}
 			}
-			return c.Update + ": " + strings.Join(ended, "; "), nil
+			return answer + ": " + strings.Join(ended, "; "), nil
 		},
 		workflow.UpdateHandlerOptions{
 			Description: c.Does + ": " + c.Example,
@@ -87,7 +87,7 @@ func names(choices []upgrade.Choice) []string {
 
 // offerRetry registers the choice that every hold has.
 func (h *holds) offerRetry(ctx workflow.Context) error {
-	return offer(ctx, h, choiceRetry, func(Decision) error { return nil }, func(Decision, *decided) {})
+	return offer(ctx, h, choiceRetry, "trying again", func(Decision) error { return nil }, func(Decision, *decided) {})
 }
 
 // attempt does something until it succeeds or a person gives it up. do is told what was decided since its last try, nil

@@ -34,7 +34,7 @@ func (n *nodeUpgrade) offerChoices(ctx workflow.Context) error {
 		}
 		return needsReason(s.Decision)
 	}
-	if err := offer(ctx, n.holds, choiceSkip, skip, func(s Skip, _ *decided) { n.uncordon = s.Uncordon }); err != nil {
+	if err := offer(ctx, n.holds, choiceSkip, "skipped", skip, func(s Skip, _ *decided) { n.uncordon = s.Uncordon }); err != nil {
 		return err
 	}
 	wait := func(w Wait) error {
@@ -43,7 +43,7 @@ func (n *nodeUpgrade) offerChoices(ctx workflow.Context) error {
 		}
 		return needsReason(w.Decision)
 	}
-	if err := offer(ctx, n.holds, choiceWait, wait, func(w Wait, d *decided) { d.longer = w.For }); err != nil {
+	if err := offer(ctx, n.holds, choiceWait, "draining on", wait, func(w Wait, d *decided) { d.longer = w.For }); err != nil {
 		return err
 	}
 	deletePods := func(d DeletePods) error {
@@ -57,10 +57,10 @@ func (n *nodeUpgrade) offerChoices(ctx workflow.Context) error {
 		}
 		return needsReason(d.Decision)
 	}
-	if err := offer(ctx, n.holds, choiceDeletePods, deletePods, func(said DeletePods, d *decided) { d.pods = said.Pods }); err != nil {
+	if err := offer(ctx, n.holds, choiceDeletePods, "deleting the pods, then draining on", deletePods, func(said DeletePods, d *decided) { d.pods = said.Pods }); err != nil {
 		return err
 	}
-	return offer(ctx, n.holds, choiceSkipDrain, needsReason, func(Decision, *decided) {})
+	return offer(ctx, n.holds, choiceSkipDrain, "going on without the drain", needsReason, func(Decision, *decided) {})
 }
 
 // choices are what a person may decide when the step is held. A drain has a ladder: from waiting to going on without it.

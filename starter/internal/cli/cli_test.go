@@ -217,12 +217,15 @@ func TestAnUpgradeFromStartToEnd(t *testing.T) {
 	expect(t, exit.BadInput, "", "retry life w1: nothing is held here", "retry", "life", "w1")
 
 	child.State, child.Held = upgrade.Held, "drain w1: payments/api-2 blocked"
+	child.Wait = &upgrade.Wait{For: upgrade.ForDecision, Node: "w1", At: "Drain", Choices: []upgrade.Choice{{Update: "retry", Does: "try again"}, {Update: "deletePods", Does: "delete"}}}
 	s.signal(t, node.Workflow, child)
 	if code := <-ended; code != exit.Held {
 		t.Errorf("watch ended with %d, wanted 12", code)
 	}
-	if want := "pawl retry life w1"; !strings.Contains(errOut.String(), want) {
-		t.Errorf("watch did not say %q:\n%s", want, errOut.String())
+	for _, want := range []string{"pawl retry life w1  ", `pawl delete-pods life w1 NAMESPACE/POD... --reason "..."  delete`, `pawl abort life --reason "..."  `} {
+		if !strings.Contains(errOut.String(), want) {
+			t.Errorf("watch did not say %q:\n%s", want, errOut.String())
+		}
 	}
 	expect(t, exit.Held, "drain w1: payments/api-2 blocked", "", "status", "life")
 	expect(t, exit.Done, "life w1: trying again\n", "", "retry", "life", "w1", "--reason", "budget relaxed")
@@ -230,7 +233,7 @@ func TestAnUpgradeFromStartToEnd(t *testing.T) {
 	expect(t, exit.BadInput, "", "retry life: nothing is held without a reason", "retry", "life")
 	expect(t, exit.Done, "trying again", "", "retry", "life", "--reason", "budget relaxed")
 
-	child.State, child.Held = upgrade.Done, ""
+	child.State, child.Held, child.Wait = upgrade.Done, "", nil
 	s.signal(t, node.Workflow, child)
 	var jsonOut buffer
 	go func() { ended <- Main([]string{"watch", "life", "-o", "json"}, &jsonOut, &errOut) }()

@@ -16,6 +16,12 @@ type upgradeFlags struct {
 	to      string
 	through []string
 	waive   []string
+	approve []string
+}
+
+// addApprovals adds the one that only matters to an upgrade that is really started.
+func (f *upgradeFlags) addApprovals(c *cobra.Command) {
+	c.Flags().StringSliceVar(&f.approve, "approve", nil, "wait for an approval at "+strings.Join(workflows.ApprovalPoints, ", ")+" (\"pawl approve\" gives it)")
 }
 
 // add adds them to a command.
@@ -51,7 +57,10 @@ func (f *upgradeFlags) input(op, cluster string) (workflows.ClusterUpgradeInput,
 	if err != nil {
 		return in, err
 	}
-	in.TargetVersion, in.Waive = w.Target.String(), w.Waive
+	in.TargetVersion, in.Waive, in.Approve = w.Target.String(), w.Waive, f.approve
+	if err := in.CheckApprovals(); err != nil {
+		return in, exit.Errorf(exit.BadInput, "%s %s: %v", op, cluster, err)
+	}
 	for _, v := range w.Through {
 		in.Through = append(in.Through, v.String())
 	}

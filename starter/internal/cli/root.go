@@ -24,7 +24,8 @@ localhost:7233, where "pawl dev" has one.
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(devCommand(), planCommand(), inventoryCommand(), startCommand(), statusCommand(), watchCommand(), retryCommand(),
+	root.AddCommand(devCommand(), planCommand(), inventoryCommand(), startCommand(), statusCommand(), watchCommand(),
 		reportCommand(), versionCommand())
+	root.AddCommand(decisionCommands()...)
 	return root
 }

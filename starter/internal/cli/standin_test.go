@@ -91,7 +91,7 @@ func standInUpgrade(ctx workflow.Context, in workflows.ClusterUpgradeInput) (*wo
 		return nil, err
 	}
 	err = workflow.SetUpdateHandlerWithOptions(ctx, workflows.UpdateRetry,
-		func(workflow.Context, workflows.Decision) error { return nil },
+		func(workflow.Context, workflows.Decision) (string, error) { return "trying again", nil },
 		workflow.UpdateHandlerOptions{Validator: func(d workflows.Decision) error {
 			if d.Reason == "" {
 				return errors.New("nothing is held without a reason")
@@ -124,9 +124,9 @@ func standInNode(ctx workflow.Context, status upgrade.NodeStatus) error {
 		return err
 	}
 	err = workflow.SetUpdateHandlerWithOptions(ctx, workflows.UpdateRetry,
-		func(workflow.Context, workflows.Decision) error {
-			status.State, status.Held = upgrade.Running, ""
-			return nil
+		func(workflow.Context, workflows.Decision) (string, error) {
+			status.State, status.Held, status.Wait = upgrade.Running, "", nil
+			return "trying again", nil
 		},
 		workflow.UpdateHandlerOptions{Validator: func(workflows.Decision) error {
 			if status.State != upgrade.Held {

@@ -61,6 +61,7 @@ Exits with 10 and starts nothing when the plan is refused, 11 when an upgrade of
 		},
 	}
 	wanted.add(c)
+	wanted.addApprovals(c)
 	c.Flags().BoolVarP(&watch, "watch", "w", false, "follow it until it ends")
 	outputFlag(c, &format)
 	return c

@@ -77,7 +77,12 @@ func follow(cmd *cobra.Command, client *upgrades.Client, cluster string, asJSON 
 
 // heldHint says what a person can do; the live picture has it already.
 func heldHint(cmd *cobra.Command, s snapshot.Snapshot) {
-	for _, command := range view.Retries(s) {
-		fmt.Fprintf(cmd.ErrOrStderr(), "pawl: the upgrade waits for a person; when the cause is removed: %s\n", command)
+	choices := view.Choices(s)
+	if len(choices) == 0 {
+		return
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), "pawl: the upgrade waits for a person; what can be done:")
+	for _, c := range choices {
+		fmt.Fprintln(cmd.ErrOrStderr(), "  "+c)
 	}
 }

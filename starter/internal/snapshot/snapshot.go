@@ -53,6 +53,22 @@ func (s Snapshot) Equal(other Snapshot) bool {
 	return errA == nil && errB == nil && string(a) == string(b)
 }
 
+// AllWaits are what the upgrade waits for, and what its nodes say that they wait for: a node's word is the newer.
+func (s Snapshot) AllWaits() []upgrade.Wait {
+	var waits []upgrade.Wait
+	for _, w := range s.Waits {
+		if w.Node == "" {
+			waits = append(waits, w)
+		}
+	}
+	for _, n := range s.HeldNodes() {
+		if n.Wait != nil {
+			waits = append(waits, *n.Wait)
+		}
+	}
+	return waits
+}
+
 // HeldNodes are the nodes that wait for a person.
 func (s Snapshot) HeldNodes() []upgrade.NodeStatus {
 	var held []upgrade.NodeStatus

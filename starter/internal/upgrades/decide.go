@@ -13,48 +13,51 @@ import (
 	"github.com/pawl-dev/pawl/workflows"
 )
 
-// answerPatience is how long a workflow may take to accept or reject a decision.
+// answerPatience is how long a workflow may take to accept or reject a decision, and for one that has to be planned
+// first, to carry it out.
 const answerPatience = 15 * time.Second
 
-// Retry tells a held node to try its step again.
-func (c *Client) Retry(ctx context.Context, cluster, node string, d workflows.Decision) error {
-	return c.decide(ctx, fmt.Sprintf("retry %s %s", cluster, node), workflows.NodeUpgradeID(cluster, node),
-		workflows.UpdateRetry, d, fmt.Sprintf("node %s of %s is not being upgraded", node, cluster))
-}
-
-// RetryCluster tells a held step of the whole cluster to try again.
-func (c *Client) RetryCluster(ctx context.Context, cluster string, d workflows.Decision) error {
-	return c.decide(ctx, "retry "+cluster, workflows.ClusterUpgradeID(cluster),
-		workflows.UpdateRetry, d, fmt.Sprintf("no upgrade of %s is running", cluster))
-}
-
-// decide sends an update and waits until it has been accepted and carried out, or rejected.
-func (c *Client) decide(ctx context.Context, op, workflow, update string, d workflows.Decision, absent string) error {
-	ctx, cancel := context.WithTimeout(ctx, answerPatience)
+// Decide tells the upgrade of a cluster, or with a node's name that node's part of it, what a person decided: one of the
+// updates of package workflows, with what it takes. It returns what the workflow answers.
+func (c *Client) Decide(ctx context.Context, cluster, node, update string, d any) (answer string, err error) {
+	op, id := fmt.Sprintf("%s %s", update, cluster), workflows.ClusterUpgradeID(cluster)
+	absent := fmt.Sprintf("no upgrade of %s is running", cluster)
+	if node != "" {
+		op, id = op+" "+node, workflows.NodeUpgradeID(cluster, node)
+		absent = fmt.Sprintf("node %s of %s is not being upgraded", node, cluster)
+	}
+	patience := answerPatience
+	if update == workflows.UpdateRetarget {
+		patience = planPatience
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	handle, err := c.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		WorkflowID:   workflow,
+		WorkflowID:   id,
 		UpdateName:   update,
 		Args:         []any{d},
 		WaitForStage: client.WorkflowUpdateStageCompleted,
 	})
 	if err == nil {
-		err = handle.Get(ctx, nil)
+		err = handle.Get(ctx, &answer)
 	}
 	var rejected *temporal.ApplicationError
 	switch {
 	case err == nil:
-		return nil
+		return answer, nil
 	case errors.As(err, &rejected):
-		return exit.Errorf(exit.BadInput, "%s: %s", op, rejected.Message())
+		return "", exit.Errorf(exit.BadInput, "%s: %s", op, rejected.Message())
 	case isNotFound(err):
-		return exit.Errorf(exit.BadInput, "%s: %s", op, absent)
+		return "", exit.Errorf(exit.BadInput, "%s: %s", op, absent)
 	case ctx.Err() == context.DeadlineExceeded:
-		return c.noWorker(op)
+		return "", c.noWorker(op)
 	}
 	var timeout *client.WorkflowUpdateServiceTimeoutOrCanceledError
 	if errors.As(err, &timeout) {
-		return c.noWorker(op)
+		return "", c.noWorker(op)
 	}
-	return c.translate(op, err, exit.BadInput)
+	return "", c.translate(op, err, exit.BadInput)
 }
+
+// planPatience is how long a plan may take that a decision depends on.
+const planPatience = 10 * time.Minute

@@ -181,25 +181,18 @@ func footLines(s snapshot.Snapshot, st Style) []string {
 	if s.Message != "" && !repeated(s) {
 		lines = append(lines, "", st.state(s.State, s.Message))
 	}
-	if retries := Retries(s); len(retries) > 0 {
-		lines = append(lines, "", "Waiting for a person. When the cause is removed:")
-		for _, r := range retries {
-			lines = append(lines, "  "+r)
+	for _, w := range s.Waits {
+		for _, line := range w.Details {
+			lines = append(lines, "  "+line)
+		}
+	}
+	if choices := Choices(s); len(choices) > 0 {
+		lines = append(lines, "", "What can be done:")
+		for _, c := range choices {
+			lines = append(lines, "  "+c)
 		}
 	}
 	return lines
-}
-
-// Retries are the commands that let what is held go on: for a node, or for a step of the whole cluster.
-func Retries(s snapshot.Snapshot) []string {
-	var commands []string
-	for _, n := range s.HeldNodes() {
-		commands = append(commands, fmt.Sprintf("pawl retry %s %s", s.Cluster, n.Node))
-	}
-	if s.State == upgrade.Held && len(commands) == 0 {
-		commands = append(commands, "pawl retry "+s.Cluster)
-	}
-	return commands
 }
 
 // repeated reports whether the message stands under a node already.

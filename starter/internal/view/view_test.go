@@ -213,6 +213,10 @@ func held() snapshot.Snapshot {
 	w := &s.Nodes[2]
 	w.State = upgrade.Held
 	w.Held = "drain w1: payments/api-2 blocked by PodDisruptionBudget payments/api (needs 3 healthy, has 3)"
+	w.Wait = &upgrade.Wait{For: upgrade.ForDecision, Node: "w1", At: "Drain", Reason: w.Held, Choices: []upgrade.Choice{
+		{Update: "retry", Does: "try the step again, once its cause is removed"}, {Update: "wait", Does: "drain on, for that much longer"},
+		{Update: "deletePods", Does: "delete just these pods, and drain on"}, {Update: "skip", Does: "leave the node as it is"}}}
+	s.Waits = []upgrade.Wait{*w.Wait}
 	s.Message = "w1: " + w.Held
 	return s
 }
@@ -223,6 +227,20 @@ func heldCluster() snapshot.Snapshot {
 	s.Notes, s.Nodes = nil, s.Nodes[:2]
 	s.State = upgrade.Held
 	s.Message = "Check that every API server and etcd member is healthy: check lab: etcd member cp2 does not answer"
+	s.Waits = []upgrade.Wait{{For: upgrade.ForDecision, At: "Check that every API server and etcd member is healthy", Reason: "check lab: etcd member cp2 does not answer",
+		Choices: []upgrade.Choice{{Update: "retry", Does: "try the step again, once its cause is removed"}}}}
+	return s
+}
+
+// approval waits for a person to approve.
+func approval() snapshot.Snapshot {
+	s := held()
+	w := &s.Nodes[2]
+	w.State, w.Held, w.Wait = upgrade.Pending, "", nil
+	s.Waits = []upgrade.Wait{{For: upgrade.ForApproval, At: "before 3 workers are drained", Reason: "an approval is wanted",
+		Details: []string{"to be done: v1.36.3 to v1.37.2 on 3 nodes with 3 drains", "it takes about 2m0s"},
+		Choices: []upgrade.Choice{{Update: "approve", Does: "let it happen"}, {Update: "abort", Does: "stop at a safe point"}}}}
+	s.Message = s.Waits[0].String()
 	return s
 }
 
@@ -259,6 +277,7 @@ func TestStatus(t *testing.T) {
 	golden(t, "status-color", Status(running(), now, Style{Color: true}))
 	golden(t, "status-hops", Status(secondHop(), at(1020), Style{}))
 	golden(t, "status-held", Status(held(), now, Style{}))
+	golden(t, "status-approval", Status(approval(), now, Style{}))
 	golden(t, "status-held-cluster", Status(heldCluster(), now, Style{}))
 	golden(t, "status-done", Status(done(), at(9999), Style{}))
 	golden(t, "status-failed", Status(failed(), at(9999), Style{}))
