@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,10 +19,8 @@ import (
 
 	"github.com/pawl-dev/pawl/internal/sim/bed"
 	"github.com/pawl-dev/pawl/internal/sim/controlplane"
-	"github.com/pawl-dev/pawl/internal/sim/endpoint"
 	"github.com/pawl-dev/pawl/internal/sim/scenario"
 	"github.com/pawl-dev/pawl/internal/sim/simtest"
-	"github.com/pawl-dev/pawl/internal/supervise"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -33,17 +30,16 @@ const pace = 0.01
 // to is where all upgrades go.
 const to = "v1.37.2"
 
-// one is the Temporal server and worker, `pawl dev`, that all tests share, as one engineer's clusters do.
+// one is the `pawl dev` that most tests share, as one engineer's clusters do.
 var one struct {
 	sync.Once
-	dir, address string
-	err          error
-	stop         func()
+	*dev
+	err error
 }
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if one.stop != nil {
+	if one.dev != nil {
 		one.stop()
 	}
 	os.Exit(code)
@@ -54,64 +50,45 @@ type stage struct {
 	*bed.Bed
 	t    *testing.T
 	name string
+	dev  *dev
 }
 
 // newStage makes a cluster. It knows the definition's lines of settings, and what shape is wanted.
 func newStage(t *testing.T, name string, o bed.Options, settings string) *stage {
 	t.Helper()
 	simtest.Programs(t, controlplane.Program, "pawl", "pawl-worker", "pawl-temporal")
-	one.Do(startDev)
+	one.Do(func() { one.dev, one.err = startDev() })
 	require.NoError(t, one.err)
-	o.Name, o.Dir, o.Clusters, o.Definition, o.Pace = name, t.TempDir(), filepath.Join(one.dir, "clusters"), settings, pace
+	return newStageOn(t, one.dev, name, o, settings)
+}
+
+// newStageAlone makes a cluster with a `pawl dev` of its own, which may be killed.
+func newStageAlone(t *testing.T, name string, o bed.Options, settings string) *stage {
+	t.Helper()
+	simtest.Programs(t, controlplane.Program, "pawl", "pawl-worker", "pawl-temporal")
+	d, err := startDev()
+	require.NoError(t, err)
+	t.Cleanup(d.stop)
+	return newStageOn(t, d, name, o, settings)
+}
+
+func newStageOn(t *testing.T, d *dev, name string, o bed.Options, settings string) *stage {
+	t.Helper()
+	o.Name, o.Dir, o.Clusters, o.Definition, o.Pace = name, t.TempDir(), d.clusters(), settings, pace
 	o.Say = func(line string) { t.Logf("%s %s", name, line) }
 	b, err := bed.Start(t.Context(), o)
 	require.NoError(t, err)
 	t.Cleanup(b.Stop)
-	s := &stage{Bed: b, t: t, name: name}
+	s := &stage{Bed: b, t: t, name: name, dev: d}
 	s.awaitWorker()
 	return s
-}
-
-// startDev starts `pawl dev` on ports of its own.
-func startDev() {
-	if one.dir, one.err = os.MkdirTemp("", "pawl-integration-"); one.err != nil {
-		return
-	}
-	if one.err = os.Mkdir(filepath.Join(one.dir, "clusters"), 0o700); one.err != nil {
-		return
-	}
-	var uiAddress string
-	if one.address, one.err = endpoint.FreeAddress(); one.err != nil {
-		return
-	}
-	if uiAddress, one.err = endpoint.FreeAddress(); one.err != nil {
-		return
-	}
-	_, port, _ := net.SplitHostPort(one.address)
-	_, uiPort, _ := net.SplitHostPort(uiAddress)
-	log, err := os.Create(filepath.Join(one.dir, "dev.log"))
-	if one.err = err; err != nil {
-		return
-	}
-	dev := exec.Command("pawl", "dev", "--clusters", filepath.Join(one.dir, "clusters"), "--data", filepath.Join(one.dir, "data"),
-		"--port", port, "--ui-port", uiPort)
-	dev.Stdout, dev.Stderr = log, log
-	if one.err = supervise.NewStarter().Start(dev); one.err != nil {
-		return
-	}
-	one.stop = func() {
-		_ = dev.Process.Signal(os.Interrupt)
-		_ = dev.Wait()
-		_ = log.Close()
-		_ = os.RemoveAll(one.dir)
-	}
 }
 
 // pawl runs the CLI as a person does, and returns its output and exit code.
 func (s *stage) pawl(args ...string) (string, int) {
 	s.t.Helper()
 	cmd := exec.CommandContext(s.t.Context(), "pawl", args...)
-	cmd.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+one.address, "TEMPORAL_NAMESPACE=default", "TEMPORAL_CONFIG_FILE="+os.DevNull)
+	cmd.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+s.dev.address, "TEMPORAL_NAMESPACE=default", "TEMPORAL_CONFIG_FILE="+os.DevNull)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -152,7 +129,7 @@ func (s *stage) awaitWorker() {
 			return // whatever it says, the test asks again
 		}
 		if time.Now().After(deadline) {
-			log, _ := os.ReadFile(filepath.Join(one.dir, "dev.log"))
+			log, _ := os.ReadFile(filepath.Join(s.dev.dir, "dev.log"))
 			s.t.Fatalf("pawl dev does not answer: %s\n%s", out, log)
 		}
 		time.Sleep(100 * time.Millisecond)

@@ -57,7 +57,7 @@ func (b *Bed) permitPawl(ctx context.Context) error {
 	meta := metav1.ObjectMeta{Name: pawlUser}
 	subjects := []rbacv1.Subject{{Kind: rbacv1.UserKind, Name: pawlUser, APIGroup: rbacv1.GroupName}}
 	_, errs := b.client.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
-		rule("", "pods", "get", "list", "watch"), rule("", "nodes", "get", "list", "watch", "update"), rule("", "nodes/proxy", "get"),
+		rule("", "pods", "get", "list", "watch", "delete"), rule("", "nodes", "get", "list", "watch", "update"), rule("", "nodes/proxy", "get"),
 		rule("", "configmaps", "get", "list", "watch"), rule("apps", "daemonsets", "get", "list", "watch"),
 		rule("policy", "poddisruptionbudgets", "get", "list", "watch"), rule("coordination.k8s.io", "leases", "get", "list", "watch"),
 		rule("", "pods/eviction", "create"), rule("", "persistentvolumes", "list"), rule("", "persistentvolumeclaims", "list"),

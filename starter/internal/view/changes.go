@@ -78,13 +78,16 @@ func (c *changes) node(was, is upgrade.NodeStatus, now time.Time) {
 	if is.Held != "" && is.Held != was.Held {
 		c.add(now, is.Node, "held: "+is.Held)
 	}
-	if is.State != was.State && (is.State == upgrade.Done || is.State == upgrade.Failed || is.State == upgrade.Aborted) {
+	if is.State != was.State && is.State.Ended() {
 		at, took := now, ""
 		if len(is.Steps) > 0 {
 			last := is.Steps[len(is.Steps)-1]
 			at, took = or(last.Ended, now), " "+elapsed(is.Steps[0].Started, last.Ended, now)
 		}
 		c.add(at, is.Node, strings.TrimRight(fmt.Sprintf("%s, %s -> %s%s", is.State, is.From, is.To, took), " "))
+		if is.Left != "" {
+			c.add(at, is.Node, "left "+is.Left)
+		}
 	}
 }
 

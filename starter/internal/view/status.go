@@ -112,6 +112,9 @@ func nodeLines(s snapshot.Snapshot, now time.Time, st Style, room int) []string 
 		if n.Held != "" {
 			lines = append(lines, "    "+st.yellow(n.Held))
 		}
+		if n.Left != "" {
+			lines = append(lines, "    "+st.dim("left "+n.Left))
+		}
 		if n.State == upgrade.Running {
 			for _, note := range s.NotesOf(n.Node) {
 				lines = append(lines, "    "+st.yellow(note))

@@ -28,7 +28,7 @@ func (s Style) state(state upgrade.State, text string) string {
 	switch state {
 	case upgrade.Running:
 		return s.cyan(text)
-	case upgrade.Held:
+	case upgrade.Held, upgrade.Paused, upgrade.Waiting:
 		return s.yellow(text)
 	case upgrade.Done:
 		return s.green(text)
@@ -45,6 +45,10 @@ func mark(state upgrade.State) string {
 		return "●"
 	case upgrade.Held:
 		return "!"
+	case upgrade.Paused, upgrade.Waiting:
+		return "…"
+	case upgrade.Skipped:
+		return "–"
 	case upgrade.Done:
 		return "✔"
 	case upgrade.Failed, upgrade.Aborted:
