@@ -3,17 +3,12 @@ package e2e
 import (
 	"os"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	historypb "go.temporal.io/api/history/v1"
 	"go.temporal.io/sdk/client"
-	"google.golang.org/protobuf/encoding/protojson"
 
-	enumspb "go.temporal.io/api/enums/v1"
-
+	"github.com/pawl-dev/pawl/internal/recording"
 	"github.com/pawl-dev/pawl/workflows"
 )
 
@@ -35,9 +30,6 @@ func (l *lab) record(label string) {
 	require.NoError(l.t, err, string(out))
 }
 
-// identities name the machine and process that did a thing, which no replay needs.
-var identities = regexp.MustCompile(`"identity": ?"[^"]*"`)
-
 // TestWriteHistories is the half of record that runs inside the lab.
 func TestWriteHistories(t *testing.T) {
 	label := os.Getenv("PAWL_E2E_RECORD_LABEL")
@@ -52,17 +44,6 @@ func TestWriteHistories(t *testing.T) {
 		"cp1":     workflows.NodeUpgradeID("lab", "cp1"),
 		"w1":      workflows.NodeUpgradeID("lab", "w1"),
 	} {
-		var h historypb.History
-		events := c.GetWorkflowHistory(t.Context(), id, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
-		for events.HasNext() {
-			e, err := events.Next()
-			require.NoError(t, err)
-			h.Events = append(h.Events, e)
-		}
-		text, err := protojson.Marshal(&h)
-		require.NoError(t, err)
-		text = identities.ReplaceAll(text, []byte(`"identity":"worker"`))
-		file := filepath.Join(os.Getenv("PAWL_E2E_RECORD"), strings.Join([]string{label, name}, "-")+".json")
-		require.NoError(t, os.WriteFile(file, append(text, '\n'), 0o644))
+		require.NoError(t, recording.Write(t.Context(), c, os.Getenv("PAWL_E2E_RECORD"), label+"-"+name, id, ""))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,13 +16,17 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/log"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/pawl-dev/pawl/internal/recording"
 	"github.com/pawl-dev/pawl/internal/sim/bed"
 	"github.com/pawl-dev/pawl/internal/sim/controlplane"
 	"github.com/pawl-dev/pawl/internal/sim/scenario"
 	"github.com/pawl-dev/pawl/internal/sim/simtest"
 	"github.com/pawl-dev/pawl/internal/upgrade"
+	"github.com/pawl-dev/pawl/workflows"
 )
 
 // pace is the factor on everything that takes time on a simulated node.
@@ -301,4 +306,24 @@ func (s *stage) requireCordoned(node string) {
 	n, err := s.Client().CoreV1().Nodes().Get(s.t.Context(), node, metav1.GetOptions{})
 	require.NoError(s.t, err)
 	require.True(s.t, n.Spec.Unschedulable, "%s stays cordoned", node)
+}
+
+// record keeps the histories of the newest upgrade and of nodes' parts of it, for the replay tests, where PAWL_RECORD says.
+// "" is the upgrade itself.
+func (s *stage) record(label string, nodes ...string) {
+	s.t.Helper()
+	dir := os.Getenv("PAWL_RECORD")
+	if dir == "" {
+		return
+	}
+	c, err := client.Dial(client.Options{HostPort: s.dev.address, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
+	require.NoError(s.t, err)
+	defer c.Close()
+	for _, node := range nodes {
+		name, id := node, workflows.NodeUpgradeID(s.name, node)
+		if node == "" {
+			name, id = "cluster", workflows.ClusterUpgradeID(s.name)
+		}
+		require.NoError(s.t, recording.Write(s.t.Context(), c, dir, label+"-"+name, id, ""))
+	}
 }

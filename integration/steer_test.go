@@ -70,12 +70,17 @@ w2 after "systemctl restart kubelet"            fail-kubelet
 	require.Equal(t, v136.String(), s.kubelet("w4"))
 	s.requireCordoned("w2")
 	require.Len(t, report.Actions, 10)
+	s.record("steered", "", "w1", "w2")
 
 	s.FailKubelet("w2", false)
 	s.ready("w2")
+	s.scenario(`w4 before "apt-get install --no-remove kubeadm" block-budget shop/web`)
 	s.start()
+	s.held("w4", "blocked by PodDisruptionBudget shop/web")
+	s.say("going on without the drain", "skip-drain", "steer", "w4", "--reason", "they may be interrupted")
 	s.watch(0)
 	s.requireUpgraded()
+	s.record("taken-up", "", "w4")
 }
 
 // killed ends server and worker in an instant, and has them again.
