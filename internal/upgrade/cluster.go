@@ -1,6 +1,10 @@
 package upgrade
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // Role says what a node is to an upgrade.
 type Role string
@@ -177,6 +181,14 @@ type Settings struct {
 	Drain      Drain      `json:"drain"`
 	Retry      Retry      `json:"retry,omitzero"`
 	Verify     Verify     `json:"verify,omitzero"`
+}
+
+// ignores reports whether a check of kubeadm's preflight is not to stop it; names count whatever their case, as kubeadm has
+// it.
+func (s Settings) ignores(check string) bool {
+	return slices.ContainsFunc(s.IgnorePreflightErrors, func(name string) bool {
+		return strings.EqualFold(name, check) || strings.EqualFold(name, "all")
+	})
 }
 
 // WorkerPath says in which hops the kubelets of workers move, each of which costs the worker a drain.

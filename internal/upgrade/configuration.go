@@ -229,10 +229,7 @@ func checkCoreDNS(c Cluster, p Plan, oldest Version) (problem, remedy string) {
 	if c.CoreDNS == nil {
 		return "", ""
 	}
-	ignored := func(check string) bool {
-		return slices.Contains(p.Settings.IgnorePreflightErrors, check) || slices.Contains(p.Settings.IgnorePreflightErrors, "all")
-	}
-	pass := !slices.ContainsFunc(coreDNSChecks, func(check string) bool { return !ignored(check) })
+	pass := !slices.ContainsFunc(coreDNSChecks, func(check string) bool { return !p.Settings.ignores(check) })
 	ignore := "or set kubeadm.ignorePreflightErrors to " + strings.Join(coreDNSChecks, ", ")
 	first := firstHop(oldest, p.Target)
 	brings := kubeadmCoreDNS[first.minor]

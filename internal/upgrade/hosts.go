@@ -160,14 +160,11 @@ func checkCgroups(p Plan, n Node) []Finding {
 		return nil
 	}
 	f := Finding{ID: CgroupVersion, Severity: SeverityError, Target: n.Name, Source: "https://git.k8s.io/enhancements/keps/sig-node/5573-remove-cgroup-v1"}
-	ignored := slices.ContainsFunc(p.Settings.IgnorePreflightErrors, func(check string) bool {
-		return strings.EqualFold(check, "SystemVerification") || strings.EqualFold(check, "all")
-	})
 	switch {
 	case !n.Host.CgroupV1Allowed:
 		f.Message = "the machine has version 1 control groups, on which kubelets of " + cgroupV1Ends.MinorString() + " and later do not start"
 		f.Remedy = "boot it with version 2, or set failCgroupV1: false in ConfigMap kube-system/kubelet-config and in " + kubeletConfig
-	case !ignored:
+	case !p.Settings.ignores("SystemVerification"):
 		f.Message = "the machine has version 1 control groups, which kubeadm of " + cgroupV1Ends.MinorString() + " and later refuses"
 		f.Remedy = "boot it with version 2, or name SystemVerification in kubeadm.ignorePreflightErrors of the cluster's definition"
 	default:

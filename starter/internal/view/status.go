@@ -99,7 +99,11 @@ func nodeLines(s snapshot.Snapshot, now time.Time, st Style, room int) []string 
 	var rows [][]string
 	for _, n := range shown {
 		now, took := current(n, now)
-		row := []string{n.Node, roleName(n.Role), n.From.String(), n.To.String(), st.state(n.State, string(n.State)), dots(n, st), now, took}
+		to := n.To.String()
+		if n.From == n.To {
+			to = "stays"
+		}
+		row := []string{n.Node, roleName(n.Role), n.From.String(), to, st.state(n.State, string(n.State)), dots(n, st), now, took}
 		if several {
 			row = append([]string{fmt.Sprint(n.Hop)}, row...)
 		}
