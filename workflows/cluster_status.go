@@ -212,8 +212,9 @@ func (u *clusterUpgrade) waits() []upgrade.Wait {
 	return waits
 }
 
-// finish makes the result. A refused plan and a cancellation are failures; nothing else is.
+// finish makes the result. A refused plan is a failure, and a cancellation before there was a plan; nothing else is.
 func (u *clusterUpgrade) finish(ctx workflow.Context, err error) (*Report, error) {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	end, left := upgrade.Done, ""
 	if errors.Is(err, errStopped) {
 		end, err = upgrade.Aborted, u.stage(ctx, "Look at what was left", func(ctx workflow.Context) error {
@@ -242,7 +243,10 @@ func (u *clusterUpgrade) lookAtRest(ctx workflow.Context) string {
 			n.State = upgrade.Aborted
 		}
 	}
-	left := "stopped" + by(u.steering.stop.Action)
+	left := "stopped"
+	if s := u.steering.stop; s != nil { // else it was a node's own workflow that was cancelled
+		left += by(s.Action)
+	}
 	now, err := makePlan(ctx, u.input, nil)
 	if err != nil {
 		return left + "; what is where could not be looked at: " + reason(err)

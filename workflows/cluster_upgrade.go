@@ -22,6 +22,7 @@ func ClusterUpgrade(ctx workflow.Context, in ClusterUpgradeInput) (*Report, erro
 
 func (u *clusterUpgrade) run(ctx workflow.Context) error {
 	err := u.stage(ctx, "Plan", u.makePlan)
+	ctx = u.abortWhenCancelled(ctx)
 	for err == nil && u.status.Hop < len(u.plan.Hops) {
 		u.status.Hop++
 		err = u.upgradeHop(ctx)
@@ -193,8 +194,9 @@ func (u *clusterUpgrade) upgradeNode(ctx workflow.Context, n upgrade.NodePlan, w
 	}
 	id := NodeUpgradeID(u.plan.Cluster, n.Node)
 	ctx = workflow.WithChildOptions(ctx, workflow.ChildWorkflowOptions{
-		WorkflowID:    id,
-		StaticSummary: fmt.Sprintf("%s: %s to %s", n.Node, what, n.Version(n.Steps[0])),
+		WorkflowID:          id,
+		WaitForCancellation: true,
+		StaticSummary:       fmt.Sprintf("%s: %s to %s", n.Node, what, n.Version(n.Steps[0])),
 	})
 	u.nodeStarted(ctx, n, id)
 	child := workflow.ExecuteChildWorkflow(ctx, NodeUpgrade, u.nodeUpgradeInput(n))

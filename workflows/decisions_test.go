@@ -390,3 +390,42 @@ func TestRetarget(t *testing.T) {
 	require.Contains(t, b.log[held:], "upgradeControlPlane cp1")
 	require.Contains(t, b.log[held:], "drainNode w2")
 }
+
+func TestAMisspeltFieldOfADecisionIsRefused(t *testing.T) {
+	b := newBench(t, planOf(1, 1, 1))
+	b.fail["drainNode w1"] = failing("stuck")
+	misspelt := b.tells(time.Hour, "w1", UpdateSkip, map[string]any{"reason": "because", "uncordoned": true})
+	b.tells(2*time.Hour, "w1", UpdateRetry, Decision{})
+	r, err := b.run()
+	require.NoError(t, err)
+	require.Len(t, misspelt.all, 1)
+	require.Contains(t, misspelt.all[0], `unknown field "uncordoned"`)
+	require.Equal(t, upgrade.Done, r.Status.State)
+}
+
+// TestCancellationIsAnAbort: who cancels the workflow in Temporal's UI means no harm.
+func TestCancellationIsAnAbort(t *testing.T) {
+	b := newBench(t, planOf(1, 3, 1))
+	watchNodes(b, func(entry string) {
+		if entry == "installKubelet w1" {
+			b.CancelWorkflow()
+		}
+	})
+	r, err := b.run()
+	require.NoError(t, err)
+	require.Equal(t, upgrade.Aborted, r.Status.State)
+	require.Contains(t, r.Status.Message, "stopped: cancelled from Temporal; API servers: ")
+	require.Equal(t, []upgrade.State{upgrade.Done, upgrade.Done, upgrade.Aborted, upgrade.Aborted}, states(r.Status))
+	require.Contains(t, b.log, "uncordonNode w1", "what was under way was finished")
+}
+
+// TestCancellationOfANodeLeavesItAndStops: a node that is held and whose own workflow is cancelled is given up.
+func TestCancellationOfANodeLeavesItAndStops(t *testing.T) {
+	b := newBench(t, planOf(1, 2, 1))
+	b.fail["verifyNode w1"] = failing("stuck")
+	b.RegisterDelayedCallback(func() { b.CancelWorkflowByID(NodeUpgradeID("lab", "w1"), "") }, time.Hour)
+	r, err := b.run()
+	require.NoError(t, err)
+	require.Equal(t, upgrade.Aborted, r.Status.State)
+	require.Equal(t, "cordoned; when it is in order: kubectl uncordon w1", nodeOf(r.Status, "w1").Left)
+}

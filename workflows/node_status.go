@@ -23,6 +23,17 @@ func newNodeUpgrade(ctx workflow.Context, in NodeUpgradeInput) (*nodeUpgrade, er
 	return n, n.offerChoices(ctx)
 }
 
+// giveUpWhenCancelled makes of Temporal's own cancellation a wish not to hold any more. What is returned is not cut off by
+// it: the step under way comes to its end.
+func (n *nodeUpgrade) giveUpWhenCancelled(ctx workflow.Context) workflow.Context {
+	kept, _ := workflow.NewDisconnectedContext(ctx)
+	workflow.Go(kept, func(kept workflow.Context) {
+		ctx.Done().Receive(kept, nil)
+		n.holds.stopped = true
+	})
+	return kept
+}
+
 // offerChoices registers what a person may decide when a step is held.
 func (n *nodeUpgrade) offerChoices(ctx workflow.Context) error {
 	if err := n.holds.offerRetry(ctx); err != nil {

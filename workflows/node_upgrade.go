@@ -49,6 +49,7 @@ func NodeUpgrade(ctx workflow.Context, in NodeUpgradeInput) (upgrade.NodeStatus,
 	if err != nil {
 		return upgrade.NodeStatus{}, err
 	}
+	ctx = n.giveUpWhenCancelled(ctx)
 	for i := range n.status.Steps {
 		if err = n.step(ctx, &n.status.Steps[i]); err != nil {
 			break

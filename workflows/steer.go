@@ -136,6 +136,22 @@ func (u *clusterUpgrade) stopAll(ctx workflow.Context, s *stop) {
 	}
 }
 
+// abortWhenCancelled makes of Temporal's own cancellation what a person means by it: abort. What is returned is not cut off
+// by it. Before, while nothing has been touched, it may be.
+func (u *clusterUpgrade) abortWhenCancelled(ctx workflow.Context) workflow.Context {
+	kept, _ := workflow.NewDisconnectedContext(ctx)
+	workflow.Go(kept, func(kept workflow.Context) {
+		ctx.Done().Receive(kept, nil)
+		if u.steering.stop == nil {
+			a := upgrade.Action{At: workflow.Now(kept), What: UpdateAbort, Reason: "cancelled from Temporal"}
+			u.status.Record(a)
+			u.stopAll(kept, &stop{Action: a})
+			u.changed(kept)
+		}
+	})
+	return kept
+}
+
 func (u *clusterUpgrade) checkRetarget(r Retarget) error {
 	target, err := upgrade.ParseVersion(r.TargetVersion)
 	switch {
