@@ -21,16 +21,17 @@ import (
 
 // Cluster is one cluster's definition. docs/reference.md describes every field.
 type Cluster struct {
-	Name       string   `json:"name"`
-	Provider   string   `json:"provider"`
-	Kubeconfig string   `json:"kubeconfig"`
-	SSH        SSH      `json:"ssh"`
-	Packages   Packages `json:"packages"`
-	Kubeadm    Kubeadm  `json:"kubeadm"`
-	Workers    Workers  `json:"workers"`
-	Drain      Drain    `json:"drain"`
-	Retry      Retry    `json:"retry"`
-	Verify     Verify   `json:"verify"`
+	Name       string          `json:"name"`
+	Provider   string          `json:"provider"`
+	Kubeconfig string          `json:"kubeconfig"`
+	SSH        SSH             `json:"ssh"`
+	Packages   Packages        `json:"packages"`
+	Kubeadm    Kubeadm         `json:"kubeadm"`
+	Workers    Workers         `json:"workers"`
+	Drain      Drain           `json:"drain"`
+	Retry      Retry           `json:"retry"`
+	Verify     Verify          `json:"verify"`
+	Windows    upgrade.Windows `json:"windows"`
 }
 
 // SSH says how the machines are reached.
@@ -184,7 +185,8 @@ func (c *Cluster) complete(name, dir string) error {
 	case !strings.Contains(c.Packages.Repository, "://"):
 		return fmt.Errorf("packages.repository: is %q, wanted a URL like %s", c.Packages.Repository, defaultRepository)
 	}
-	return nil
+	_, err := c.Windows.Calendar()
+	return err
 }
 
 func orString(field *string, value string) {
@@ -207,6 +209,7 @@ func (c *Cluster) Settings() upgrade.Settings {
 		Drain:                 upgrade.Drain{Timeout: c.Drain.Timeout},
 		Retry:                 upgrade.Retry{Timeout: c.Retry.Timeout},
 		Verify:                upgrade.Verify{Timeout: c.Verify.Timeout},
+		Windows:               c.Windows,
 	}
 }
 

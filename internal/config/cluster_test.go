@@ -27,6 +27,12 @@ workers: {strategy: rolling, maxUnavailable: 2}
 drain: {timeout: 10m}
 retry: {timeout: 2h}
 verify: {timeout: 15m}
+windows:
+  timeZone: Europe/Zurich
+  open:
+    - {days: [sat, first sun], start: 22:00, duration: 6h}
+    - {start: "02:30", duration: 90m}
+  except: [2026-12-24, 2026-12-31/2027-01-02]
 `
 
 func write(t *testing.T, name, text string) string {
@@ -50,6 +56,12 @@ func TestLoad(t *testing.T) {
 	require.Equal(t, 10*time.Minute, s.Drain.Timeout.Std())
 	require.Equal(t, 2*time.Hour, s.Retry.Timeout.Std())
 	require.Equal(t, 15*time.Minute, s.Verify.Timeout.Std())
+	require.Equal(t, upgrade.Windows{
+		TimeZone: "Europe/Zurich",
+		Open: []upgrade.Window{{Days: []string{"sat", "first sun"}, Start: "22:00", Duration: upgrade.Duration(6 * time.Hour)},
+			{Start: "02:30", Duration: upgrade.Duration(90 * time.Minute)}},
+		Except: []string{"2026-12-24", "2026-12-31/2027-01-02"},
+	}, s.Windows, "times and days may stand without quotes")
 }
 
 func TestLoadFillsInDefaults(t *testing.T) {
@@ -63,6 +75,7 @@ func TestLoadFillsInDefaults(t *testing.T) {
 	require.Equal(t, defaultDrainTimeout, c.Drain.Timeout.Std())
 	require.Equal(t, 90*time.Minute, c.Retry.Timeout.Std())
 	require.Equal(t, 10*time.Minute, c.Verify.Timeout.Std())
+	require.False(t, c.Settings().Windows.Defined())
 }
 
 func TestRepositoryMayBeWrittenBare(t *testing.T) {
@@ -99,6 +112,8 @@ func TestBadDefinitionsSayWhatWasWanted(t *testing.T) {
 		"negative verify":  {good + "verify: {timeout: -1m}", "verify.timeout: is -1m0s, wanted a positive duration"},
 		"verify too long":  {good + "verify: {timeout: 2h}", "verify.timeout: is 2h0m0s, wanted at most retry.timeout (1h30m0s)"},
 		"repository":       {good + "packages: {repository: pkgs}", "packages.repository: is \"pkgs\""},
+		"windows":          {good + "windows: {timeZone: UTC, open: [{days: [someday], start: '22:00', duration: 1h}]}", `windows.open[0].days: is "someday", wanted one like sat, mon-fri`},
+		"no time zone":     {good + "windows: {open: [{start: '22:00', duration: 1h}]}", `windows.timeZone: is "", wanted a name like Europe/Zurich`},
 		"not yaml":         {"{", "yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -181,6 +181,7 @@ type Settings struct {
 	Drain      Drain      `json:"drain"`
 	Retry      Retry      `json:"retry,omitzero"`
 	Verify     Verify     `json:"verify,omitzero"`
+	Windows    Windows    `json:"windows,omitzero"`
 }
 
 // ignores reports whether a check of kubeadm's preflight is not to stop it; names count whatever their case, as kubeadm has

@@ -62,12 +62,14 @@ const (
 	EtcdSpace          = "etcd-space"
 	Permission         = "permission"
 	NotObserved        = "not-observed"
+	MaintenanceWindow  = "window"
+	WindowTooShort     = "window-length"
 	BadWaiver          = "waiver"
 )
 
 // waivable are the errors that a person may overrule. The others are things that pawl cannot do, or that the version skew
 // policy forbids.
-var waivable = []string{KubeadmSkew, DiskSpace, EtcdVersion, FlagRemoved, GateRemoved, BadPackage, CgroupVersion, CertificateExpiry, ClockSkew, APIRemoved, Webhook, NodeCondition}
+var waivable = []string{KubeadmSkew, DiskSpace, EtcdVersion, FlagRemoved, GateRemoved, BadPackage, CgroupVersion, CertificateExpiry, ClockSkew, APIRemoved, Webhook, NodeCondition, WindowTooShort}
 
 // Finding is one thing that stands in the way, or that a person should know, found before anything is touched.
 type Finding struct {

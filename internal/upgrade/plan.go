@@ -1,6 +1,9 @@
 package upgrade
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Plan is the whole upgrade, made once from what was observed and then walked. It is data: a later planner never
 // changes a plan that is under way.
@@ -22,6 +25,10 @@ type Plan struct {
 	Measured Measured `json:"measured,omitempty"`
 	// Forecast is nil where nobody looked at the pods: in plans from before there was one, and in refused ones.
 	Forecast *Forecast `json:"forecast,omitempty"`
+	// Windows are the maintenance windows that it will use when it starts as soon as it is made, and Ends is when it will
+	// end then. Empty without windows.
+	Windows []PlannedWindow `json:"windows,omitempty"`
+	Ends    time.Time       `json:"ends,omitzero"`
 }
 
 // Hop is one move of the control plane to a newer version, with the workers that follow it.

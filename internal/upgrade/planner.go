@@ -23,15 +23,16 @@ type Wanted struct {
 // way is among the plan's findings, and a plan with errors has no hops.
 func MakePlan(c Cluster, w Wanted, s Settings) Plan {
 	nodes := w.mark(sortNodes(c.Nodes))
-	p := Plan{Cluster: c.Name, Current: c.Version, Target: w.Target, Nodes: slices.DeleteFunc(slices.Clone(nodes), Node.stays), Hops: []Hop{}, Settings: s}
+	p := Plan{Cluster: c.Name, Current: c.Version, Target: w.Target, Nodes: slices.DeleteFunc(slices.Clone(nodes), Node.stays), Hops: []Hop{}, Measured: c.Measured, Settings: s}
 	hops, found := makeHops(p, w)
+	ahead, late := p.foresee(hops, w.Now, slices.Contains(w.Waive, WindowTooShort))
 	found = slices.Concat(found, checkLeftOut(nodes, hops), checkNow(p), checkSupport(p, w.Now), checkEtcd(p), checkMembers(p), checkNodes(p, len(hops)), checkHosts(p, w.Now),
-		checkAPIs(c, p), checkConfiguration(c, p), checkAddons(c, p), checkEmulation(c, p), c.Problems, checkWaivers(w.Waive))
+		checkAPIs(c, p), checkConfiguration(c, p), checkAddons(c, p), checkEmulation(c, p), c.Problems, late, checkWaivers(w.Waive))
 	p.Findings = mergeFindings(waive(found, w.Waive))
 	if !p.Refused() && len(hops) > 0 {
-		p.Hops = hops
+		p.Hops, p.Windows, p.Ends = hops, ahead.used, ahead.ends
 	}
-	p.Nodes, p.Drains, p.Measured = nodes, drains(p.Hops), c.Measured
+	p.Nodes, p.Drains = nodes, drains(p.Hops)
 	p.Components = components(c, p)
 	p.estimate()
 	return p
