@@ -6,6 +6,7 @@ package main
 
 import (
 	"os"
+	_ "time/tzdata" // maintenance windows of an inventory, where the machine has no time zones
 
 	"github.com/pawl-dev/pawl/starter/internal/cli"
 )

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+	_ "time/tzdata" // maintenance windows, where the machine has no time zones
 
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"

@@ -14,8 +14,10 @@ import (
 // checkRest looks at the cluster again before the next hop. Where the facts no longer fit what is left of the plan, it
 // says what has changed and holds. A retry looks once more; if that finds what the person has been shown and nothing
 // else, the rest is done as it is planned now.
-func (u *clusterUpgrade) checkRest(ctx workflow.Context) error {
-	done := u.status.Hop
+func (u *clusterUpgrade) checkRest(ctx workflow.Context) error { return u.checkFrom(ctx, u.status.Hop) }
+
+// checkFrom is the same after so many hops.
+func (u *clusterUpgrade) checkFrom(ctx workflow.Context, done int) error {
 	in := u.input
 	in.Through = nil // but for the stops that are still to come
 	for _, stop := range u.plan.Rest(done, in.Waive).Through {

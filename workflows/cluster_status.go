@@ -42,7 +42,7 @@ func newClusterUpgrade(ctx workflow.Context, in ClusterUpgradeInput) (*clusterUp
 	}
 	u.holds = &holds{changed: u.changed, did: func(a upgrade.Action) { u.status.Record(a) }}
 	workflow.Go(ctx, u.listenToNodes)
-	return u, errors.Join(u.holds.offerRetry(ctx), u.offerSteering(ctx))
+	return u, errors.Join(u.holds.offerRetry(ctx), u.offerSteering(ctx), u.offerWindow(ctx))
 }
 
 func (u *clusterUpgrade) listenToNodes(ctx workflow.Context) {
@@ -205,6 +205,9 @@ func (u *clusterUpgrade) waits() []upgrade.Wait {
 	}
 	if u.approval != nil {
 		waits = append(waits, *u.approval)
+	}
+	if u.windows.wait != nil {
+		waits = append(waits, *u.windows.wait)
 	}
 	if u.paused() {
 		waits = append(waits, u.steering.pause.Wait)

@@ -34,6 +34,12 @@ func (u *clusterUpgrade) run(ctx workflow.Context) error {
 }
 
 func (u *clusterUpgrade) upgradeHop(ctx workflow.Context) error {
+	if err := u.approve(ctx, BeforeHop, "before the hop to "+u.hop().To.String()); err != nil {
+		return err
+	}
+	if left, err := u.awaitHop(ctx); err != nil || !left {
+		return err
+	}
 	to := u.hop().To.String()
 	stages := []stage{
 		{"Check the control plane", u.checkControlPlane},
@@ -69,6 +75,7 @@ type clusterUpgrade struct {
 	status   upgrade.Status
 	holds    *holds
 	steering steering
+	windows  windows
 	approval *upgrade.Wait              // nil while nothing waits for one
 	leftOut  []string                   // nodes that a person skipped
 	canary   bool                       // the first worker has been drained and was approved of
@@ -96,9 +103,6 @@ func (u *clusterUpgrade) makePlan(ctx workflow.Context) error {
 }
 
 func (u *clusterUpgrade) checkControlPlane(ctx workflow.Context) error {
-	if err := u.approve(ctx, BeforeHop, "before the hop to "+u.hop().To.String()); err != nil {
-		return err
-	}
 	if err := u.gate(ctx); err != nil {
 		return err
 	}
@@ -189,7 +193,7 @@ func (u *clusterUpgrade) upgradeNode(ctx workflow.Context, n upgrade.NodePlan, w
 	if prepared := u.prepared[n.Node]; prepared != nil {
 		_ = prepared.Get(ctx, nil) // a convenience: the node's own steps fetch what is missing
 	}
-	if err := u.gate(ctx); err != nil {
+	if err := u.awaitNode(ctx, n); err != nil {
 		return err
 	}
 	id := NodeUpgradeID(u.plan.Cluster, n.Node)

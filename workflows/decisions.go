@@ -22,11 +22,12 @@ const (
 	UpdateSkipDrain  = "skipDrain"  // Decision: go on with pods on the node (NodeUpgrade only)
 
 	// Of the upgrade as a whole, at any time, to ClusterUpgrade.
-	UpdatePause    = "pause"    // Pause: begin nothing more
-	UpdateResume   = "resume"   // Decision: go on
-	UpdateApprove  = "approve"  // Decision: let happen what the approval shows
-	UpdateAbort    = "abort"    // Decision: stop at a safe point, and be done
-	UpdateRetarget = "retarget" // Retarget: stop at a safe point, plan again, and go on to another version
+	UpdatePause      = "pause"      // Pause: begin nothing more
+	UpdateResume     = "resume"     // Decision: go on
+	UpdateApprove    = "approve"    // Decision: let happen what the approval shows
+	UpdateAbort      = "abort"      // Decision: stop at a safe point, and be done
+	UpdateOpenWindow = "openWindow" // OpenWindow: open a maintenance window now
+	UpdateRetarget   = "retarget"   // Retarget: stop at a safe point, plan again, and go on to another version
 )
 
 // Decision is what a person says: {"reason":"the budget is relaxed"}.
@@ -63,6 +64,13 @@ type Pause struct {
 	Decision
 	// After is when: at once if empty, after the hop under way ("hop"), or after a node, by its name.
 	After string `json:"after,omitempty"`
+}
+
+// OpenWindow opens a maintenance window now: {"for":"2h","reason":"the customer agrees"}. It closes by itself.
+type OpenWindow struct {
+	Decision
+	// For is how long it is open; without, as long as the one that is waited for.
+	For upgrade.Duration `json:"for,omitzero"`
 }
 
 // AfterHop is a pause when the hop that is under way is done.
@@ -113,6 +121,7 @@ var (
 	choiceDeletePods = upgrade.Choice{Update: UpdateDeletePods, Does: "delete just these pods, whatever their budget says, and drain on", Example: `{"reason":"their owner agrees","pods":["payments/api-0"]}`}
 	choiceSkipDrain  = upgrade.Choice{Update: UpdateSkipDrain, Does: "go on with these pods on the node: they are there while its kubelet is replaced", Example: `{"reason":"they may be interrupted"}`}
 	choiceApprove    = upgrade.Choice{Update: UpdateApprove, Does: "let it happen", Example: `{"reason":"looked at"}`}
+	choiceOpenWindow = upgrade.Choice{Update: UpdateOpenWindow, Does: "open a maintenance window now, as long as the one that is waited for, or as said", Example: `{"for":"2h","reason":"the customer agrees"}`}
 	choiceResume     = upgrade.Choice{Update: UpdateResume, Does: "go on", Example: `{"reason":"the freeze is over"}`}
 	choiceAbort      = upgrade.Choice{Update: UpdateAbort, Does: "stop at a safe point; what is under way is finished, what is held is given up", Example: `{"reason":"not today"}`}
 )

@@ -26,7 +26,8 @@ func (h Hop) Begins() []NodePlan {
 	if len(parts) > 0 {
 		return parts
 	}
-	return h.NodePlans()[:1]
+	all := h.NodePlans()
+	return all[:min(1, len(all))]
 }
 
 // Expected is how long these parts of nodes will take, one after another: a step what this run has measured of it on such

@@ -59,20 +59,20 @@ func TestPlanByWindows(t *testing.T) {
 		"one is enough": {target: v137, controlPlanes: 1, workers: 2, maxUnavailable: 1, windows: one(zurich, "22:00", 6*time.Hour, "sat"),
 			want: "Sat 28 Nov 22:00 - Sun 29 Nov 04:00: cp1 w1 w2", ends: "2026-11-28T22:24:41+01:00"},
 		"a worker that would not be done waits": {target: v137, controlPlanes: 1, workers: 3, maxUnavailable: 1, windows: one(zurich, "22:00", 30*time.Minute),
-			want: "Wed 25 Nov 22:00 - Wed 25 Nov 22:30: cp1 w1 w2\nThu 26 Nov 22:00 - Thu 26 Nov 22:30: w3", ends: "2026-11-26T22:10:28+01:00",
+			want: "Wed 25 Nov 22:00 - 22:30: cp1 w1 w2\nThu 26 Nov 22:00 - 22:30: w3", ends: "2026-11-26T22:10:28+01:00",
 			found: "window info lab: it takes 2 maintenance windows and ends about Thu 26 Nov 22:10:28 Europe/Zurich"},
 		"side by side they fit": {target: v137, controlPlanes: 1, workers: 3, maxUnavailable: 3, windows: one(zurich, "22:00", 30*time.Minute),
-			want: "Wed 25 Nov 22:00 - Wed 25 Nov 22:30: cp1 w1 w2 w3", ends: "2026-11-25T22:14:13+01:00"},
+			want: "Wed 25 Nov 22:00 - 22:30: cp1 w1 w2 w3", ends: "2026-11-25T22:14:13+01:00"},
 		"the control plane's components stay together": {target: v137, controlPlanes: 3, workers: 0, maxUnavailable: 1,
 			windows: Windows{TimeZone: zurich, Open: []Window{{Start: "22:00", Duration: Duration(9 * time.Minute)}, {Start: "23:00", Duration: Duration(10 * time.Minute)}}},
-			want:    "Wed 25 Nov 23:00 - Wed 25 Nov 23:10: cp1 cp2 cp3\nThu 26 Nov 22:00 - Thu 26 Nov 22:09: cp2 cp3", ends: "2026-11-26T22:01:28+01:00",
+			want:    "Wed 25 Nov 23:00 - 23:10: cp1 cp2 cp3\nThu 26 Nov 22:00 - 22:09: cp2 cp3", ends: "2026-11-26T22:01:28+01:00",
 			found: "window info lab: it takes 2 maintenance windows and ends about Thu 26 Nov 22:01:28 Europe/Zurich"},
 		"each hop in its window": {target: v1380, controlPlanes: 1, workers: 2, maxUnavailable: 2, windows: one(zurich, "22:00", 12*time.Minute),
-			want:  "Wed 25 Nov 22:00 - Wed 25 Nov 22:12: cp1 w1 w2\nThu 26 Nov 22:00 - Thu 26 Nov 22:12: w1 w2",
+			want:  "Wed 25 Nov 22:00 - 22:12: cp1 w1 w2\nThu 26 Nov 22:00 - 22:12: w1 w2",
 			ends:  "2026-11-26T22:10:28+01:00",
 			found: "window info lab: it takes 2 maintenance windows and ends about Thu 26 Nov 22:10:28 Europe/Zurich"},
 		"at once when it is open": {target: v137, controlPlanes: 1, workers: 1, maxUnavailable: 1, windows: one(zurich, "11:00", 3*time.Hour),
-			want: "Wed 25 Nov 11:00 - Wed 25 Nov 14:00: cp1 w1", ends: "2026-11-25T12:14:13+01:00"},
+			want: "Wed 25 Nov 11:00 - 14:00: cp1 w1", ends: "2026-11-25T12:14:13+01:00"},
 		"open at any time": {target: v137, controlPlanes: 1, workers: 1, maxUnavailable: 1, windows: one("UTC", "00:00", 24*time.Hour),
 			want: "Tue 17 Nov 00:00 - Fri 31 Dec 00:00: cp1 w1", ends: "2026-11-25T11:14:13Z"},
 	} {
@@ -98,8 +98,8 @@ func TestPlanThatFitsIntoNoWindow(t *testing.T) {
 
 	p = inWindows(v137, 3, 2, 1, short, WindowTooShort)
 	require.False(t, p.Refused())
-	require.Equal(t, "Wed 25 Nov 22:00 - Wed 25 Nov 22:09: cp1 cp2\nThu 26 Nov 22:00 - Thu 26 Nov 22:09: cp3 cp1 cp2\n"+
-		"Fri 27 Nov 22:00 - Fri 27 Nov 22:09: w1\nSat 28 Nov 22:00 - Sat 28 Nov 22:09: w2", used(p))
+	require.Equal(t, "Wed 25 Nov 22:00 - 22:09: cp1 cp2\nThu 26 Nov 22:00 - 22:09: cp3 cp1 cp2\n"+
+		"Fri 27 Nov 22:00 - 22:09: w1\nSat 28 Nov 22:00 - 22:09: w2", used(p))
 	require.Contains(t, about(p), "window-length error w1, w2: it is expected to take 10m28s, the longest maintenance window has 9m (waived)")
 	require.Contains(t, about(p), "it takes 4 maintenance windows")
 

@@ -43,6 +43,8 @@ type Status struct {
 	Actions []Action `json:"actions,omitempty"`
 	// Waits are what it waits for now; empty while it works.
 	Waits []Wait `json:"waits,omitempty"`
+	// WindowWaits are the times in which it waited for a maintenance window and nothing else was begun.
+	WindowWaits []WindowWait `json:"windowWaits,omitempty"`
 	// Message is one line for people: why it is held, what failed, where things were left.
 	Message string    `json:"message,omitempty"`
 	Started time.Time `json:"started"`

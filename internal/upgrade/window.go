@@ -49,7 +49,13 @@ func (o Opening) Length() time.Duration { return o.To.Sub(o.From) }
 func (o Opening) Opens() string { return Moment(o.From) + " " + o.TimeZone }
 
 // String is when it opens and closes, for people: "Sat 28 Nov 22:00 - Sun 29 Nov 04:00".
-func (o Opening) String() string { return Moment(o.From) + " - " + Moment(o.To) }
+func (o Opening) String() string {
+	to := Moment(o.To)
+	if o.From.Format(time.DateOnly) == o.To.Format(time.DateOnly) {
+		to = strings.TrimPrefix(to, o.To.Format("Mon 2 Jan "))
+	}
+	return Moment(o.From) + " - " + to
+}
 
 // Moment is a day and a time for people, in the time's own zone.
 func Moment(t time.Time) string {
@@ -57,6 +63,15 @@ func Moment(t time.Time) string {
 		return t.Format("Mon 2 Jan 15:04:05")
 	}
 	return t.Format("Mon 2 Jan 15:04")
+}
+
+// WindowWait is a time in which an upgrade waited for a maintenance window.
+type WindowWait struct {
+	For  string    `json:"for"` // what was to begin: a node, or the cluster for the next hop
+	From time.Time `json:"from"`
+	To   time.Time `json:"to,omitzero"` // zero while it waits
+	// Opened is who opened one, if somebody did.
+	Opened *Action `json:"opened,omitempty"`
 }
 
 // mostOpen bounds the duration of one window.

@@ -44,6 +44,16 @@ again. It is refused where the version skew policy would be broken later on the 
 		func(_ []string, d workflows.Decision) (any, error) { pause.Decision = d; return pause, nil })
 	pauseCommand.Flags().StringVar(&pause.After, "after", "", `"hop", or a node's name (default: at once)`)
 
+	var open time.Duration
+	openCommand := decisionCommand(workflows.UpdateOpenWindow, "CLUSTER", "Open a maintenance window now, for an upgrade that waits for one",
+		`It is open for as long as the window that is waited for would be, or for as long as --for says, and closes by itself.
+Then the windows of the cluster's definition count again. What does not fit into it does not begin in it.`,
+		"  pawl open-window lab --reason \"the customer agrees\"\n  pawl open-window lab --for 2h --reason CHG-4711", cobra.ExactArgs(1),
+		func(_ []string, d workflows.Decision) (any, error) {
+			return workflows.OpenWindow{Decision: d, For: upgrade.Duration(open)}, nil
+		})
+	openCommand.Flags().DurationVar(&open, "for", 0, "how long it is open, such as 2h (default: as long as the window that is waited for)")
+
 	var wanted upgradeFlags
 	retargetCommand := decisionCommand(workflows.UpdateRetarget, "CLUSTER --to VERSION", "Go on to another version",
 		`The way to the other version is planned from where the cluster is. If there is none, nothing is changed. Else
@@ -81,6 +91,7 @@ if it is still needed. Without a node, it is for a step of the whole cluster tha
 			`Nodes that are under way are finished. What is held is given up: a node whose kubelet was not touched is made
 schedulable again, another stays cordoned, and the status says so. A later "pawl start" takes it up from there.`,
 			`  pawl abort lab --reason "not in this window"`, cobra.ExactArgs(1), plain),
+		openCommand,
 		retargetCommand,
 	}
 }

@@ -170,6 +170,7 @@ func figures(r report.Report) []figure {
 	add("Own work", "worked", r.Time.Worked)
 	add("Failed attempts", "failed", r.Time.Failed)
 	add("Held", "held", r.Time.Held)
+	add("No maintenance window", "window", r.Time.Waited)
 	add("pawl’s own", "overhead", r.Time.Overhead)
 	return all
 }

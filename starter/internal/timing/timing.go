@@ -12,7 +12,7 @@ import (
 
 // Account is where the time of an upgrade went.
 type Account struct {
-	// Wall is from the start to the end, or to now while it runs. It is the sum of Worked, Failed, Held and Overhead.
+	// Wall is from the start to the end, or to now while it runs. It is the sum of Worked, Failed, Held, Waited and Overhead.
 	Wall upgrade.Duration `json:"wall"`
 	// Worked is the part in which at least one step or stage did its own work.
 	Worked upgrade.Duration `json:"worked"`
@@ -20,6 +20,8 @@ type Account struct {
 	Failed upgrade.Duration `json:"failedAttempts"`
 	// Held is the part of the rest in which somebody was waited for.
 	Held upgrade.Duration `json:"held"`
+	// Waited is the part of the rest in which a maintenance window was waited for.
+	Waited upgrade.Duration `json:"waitedForWindow,omitempty"`
 	// Overhead is what is left: what pawl and Temporal added.
 	Overhead upgrade.Duration `json:"overhead"`
 	// Steps is the sum of all steps' own time; more than Worked when nodes were upgraded side by side.
@@ -60,12 +62,21 @@ func Of(s upgrade.Status, now time.Time) Account {
 	spans = append(spans, of[Failed]...)
 	tried := union(spans, s.Started, end)
 	spans = append(spans, of[Held]...)
+	held := union(spans, s.Started, end)
+	for _, w := range s.WindowWaits {
+		to := w.To
+		if to.IsZero() {
+			to = end
+		}
+		spans = append(spans, span{w.From, to})
+	}
 	known := union(spans, s.Started, end)
 	return Account{
 		Wall:     upgrade.Duration(wall),
 		Worked:   upgrade.Duration(worked),
 		Failed:   upgrade.Duration(tried - worked),
-		Held:     upgrade.Duration(known - tried),
+		Held:     upgrade.Duration(held - tried),
+		Waited:   upgrade.Duration(known - held),
 		Overhead: upgrade.Duration(wall - known),
 		Steps:    upgrade.Duration(steps),
 	}

@@ -29,6 +29,7 @@ func TestOf(t *testing.T) {
 	for name, tc := range map[string]struct {
 		stages []upgrade.Progress
 		nodes  []upgrade.NodeStatus
+		waits  []upgrade.WindowWait
 		ended  int // 0: still running, now is second 100
 		want   Account
 	}{
@@ -81,13 +82,17 @@ func TestOf(t *testing.T) {
 			stages: []upgrade.Progress{{State: upgrade.Running, Started: at(0), Holds: []upgrade.Hold{{From: at(40)}}}},
 			want:   Account{Wall: seconds(100), Failed: seconds(40), Held: seconds(60)},
 		},
+		"waiting for a window is not overhead, and counts only where nothing else happens": {
+			nodes: []upgrade.NodeStatus{node(done(10, 30, 20))}, waits: []upgrade.WindowWait{{From: at(0), To: at(5)}, {From: at(20), To: at(60)}, {From: at(70)}},
+			want: Account{Wall: seconds(100), Worked: seconds(20), Waited: seconds(65), Overhead: seconds(15), Steps: seconds(20)},
+		},
 		"work outside the run is cut off": {
 			nodes: []upgrade.NodeStatus{node(done(0, 5, 20), done(8, 15, 7))},
 			ended: 10, want: Account{Wall: seconds(10), Worked: seconds(7), Overhead: seconds(3), Steps: seconds(27)},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := upgrade.Status{State: upgrade.Running, Started: zero, Stages: tc.stages, Nodes: tc.nodes}
+			s := upgrade.Status{State: upgrade.Running, Started: zero, Stages: tc.stages, Nodes: tc.nodes, WindowWaits: tc.waits}
 			if tc.ended != 0 {
 				s.State, s.Ended = upgrade.Done, at(tc.ended)
 			}

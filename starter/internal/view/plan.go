@@ -22,6 +22,7 @@ func Plan(p upgrade.Plan, st Style) string {
 		fmt.Fprintf(&b, "\n%s\n", st.bold(fmt.Sprintf("Hop %d of %d: %s -> %s", i+1, len(p.Hops), h.From, h.To)))
 		number = hopLines(&b, h, p.Settings, number)
 	}
+	b.WriteString(windows(p, st))
 	if len(p.Findings) > 0 {
 		fmt.Fprintf(&b, "\n%s\n%s", st.bold("Findings"), Findings(p.Findings, st))
 	}
@@ -46,6 +47,9 @@ func planHeadline(p upgrade.Plan, st Style) string {
 		count(len(p.Nodes), "node"), count(p.Drains, "drain"), about(p.Estimate.Std()))
 	if len(p.Measured) > 0 {
 		s += " (as earlier upgrades took)"
+	}
+	if n := len(p.Windows); n > 0 {
+		s += " in " + count(n, "maintenance window")
 	}
 	return s
 }

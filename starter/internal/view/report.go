@@ -40,6 +40,7 @@ func Report(r report.Report, st Style) string {
 	section([]string{"api server of", "away", "longest", "times"}, apiServerRows(r))
 	section([]string{"drain of", "waited", "for", "pods"}, drainRows(r))
 	section([]string{"held", "step", "at", "for", "reason"}, holdRows(r, now.Location()))
+	section([]string{"no window for", "from", "to", "for", "opened by"}, windowRows(r, now))
 	section([]string{"tried again", "step", "attempts", "why"}, retryRows(r))
 	section([]string{"at", "what", "where", "by", "why"}, actionRows(r, now.Location()))
 	fmt.Fprintln(&b)
@@ -56,6 +57,9 @@ func writeTotals(b *strings.Builder, r report.Report) {
 	}
 	if r.Time.Held > 0 {
 		line("Held", Short(r.Time.Held.Std()))
+	}
+	if r.Time.Waited > 0 {
+		line("No window", fmt.Sprintf("%s (waiting for a maintenance window)", Short(r.Time.Waited.Std())))
 	}
 	line("Pawl's own", fmt.Sprintf("%s (%s: between steps)", Short(r.Time.Overhead.Std()), percent(r.Time)))
 	for _, folder := range Backups(r.Snapshot) {
@@ -128,6 +132,21 @@ func holdRows(r report.Report, zone *time.Location) [][]string {
 	var rows [][]string
 	for _, h := range r.Holds {
 		rows = append(rows, []string{hopName(r.Status, nameOr(h.Node, r.Cluster), h.Hop), h.Title, clock(h.From.In(zone)), Short(h.Took.Std()), h.Reason})
+	}
+	return rows
+}
+
+func windowRows(r report.Report, now time.Time) [][]string {
+	var rows [][]string
+	for _, w := range r.WindowWaits {
+		to, opened := or(w.To, now).In(now.Location()), "itself"
+		switch {
+		case w.To.IsZero():
+			opened = "nothing yet"
+		case w.Opened != nil:
+			opened = nameOr(w.Opened.By, "unknown")
+		}
+		rows = append(rows, []string{w.For, upgrade.Moment(w.From.In(now.Location())), upgrade.Moment(to), Short(to.Sub(w.From)), opened})
 	}
 	return rows
 }

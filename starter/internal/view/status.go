@@ -41,8 +41,8 @@ func Headline(s snapshot.Snapshot, now time.Time, st Style) string {
 	if !s.Started.IsZero() {
 		parts = append(parts, elapsed(s.Started, s.Ended, now))
 	}
-	if s.State == upgrade.Running && len(s.Nodes) > 0 {
-		parts = append(parts, about(s.Remaining(now))+" left")
+	if (s.State == upgrade.Running || s.State == upgrade.Waiting) && len(s.Nodes) > 0 {
+		parts = append(parts, remaining(s, now))
 	}
 	return st.bold(s.Cluster+"  "+path(s.Status)) + "  " + strings.Join(parts, ", ")
 }
@@ -189,6 +189,9 @@ func footLines(s snapshot.Snapshot, st Style) []string {
 		lines = append(lines, "", st.state(s.State, s.Message))
 	}
 	for _, w := range s.Waits {
+		if w.String() != s.Message && w.For == upgrade.ForWindow { // while other nodes are under way
+			lines = append(lines, "", st.state(upgrade.Waiting, w.String()))
+		}
 		for _, line := range w.Details {
 			lines = append(lines, "  "+line)
 		}
