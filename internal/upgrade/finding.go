@@ -63,6 +63,7 @@ const (
 	Permission         = "permission"
 	NotObserved        = "not-observed"
 	BadWaiver          = "waiver"
+	ChosenByPolicy     = "policy"
 )
 
 // waivable are the errors that a person may overrule. The others are things that pawl cannot do, or that the version skew
