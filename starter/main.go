@@ -6,6 +6,7 @@ package main
 
 import (
 	"os"
+	_ "time/tzdata" // schedules name time zones, which the machine may not have
 
 	"github.com/pawl-dev/pawl/starter/internal/cli"
 )
