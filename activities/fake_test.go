@@ -28,6 +28,7 @@ type world struct {
 	installed  []string          // by the last call
 	configured upgrade.Version
 	measured   upgrade.Measured
+	running    RunningUpgrade
 	manifests  map[string]upgrade.Version
 	watchers   []int               // what the next counts find
 	passes     []upgrade.DrainPass // what the next drain passes find
@@ -43,6 +44,9 @@ func (w *world) Settings(string) (upgrade.Settings, error) {
 }
 func (w *world) Measured(context.Context, string) (upgrade.Measured, error) {
 	return w.measured, w.next("Measured")
+}
+func (w *world) Running(context.Context, string) (RunningUpgrade, error) {
+	return w.running, w.next("Running")
 }
 func (w *world) Cordon(context.Context, string, string) error { return w.next("Cordon") }
 func (w *world) EndpointWatchers(context.Context) (int, error) {

@@ -24,6 +24,10 @@ type PlanInput struct {
 	Waive []string `json:"waive,omitempty"`
 	// LeaveOut are nodes that are left as they are.
 	LeaveOut []string `json:"leaveOut,omitempty"`
+	// Policy chooses the target instead.
+	Policy upgrade.Policy `json:"policy,omitzero"`
+	// Brief leaves out of the plan what there is of each node.
+	Brief bool `json:"brief,omitempty"`
 }
 
 // ObserveInput says which cluster is to be looked at.
@@ -40,17 +44,24 @@ func (a *Activities) MakePlan(ctx context.Context, in PlanInput) (upgrade.Plan, 
 	if err != nil {
 		return upgrade.Plan{}, fault.Wrap(fault.InvalidInput, "plan", in.Cluster, err, "")
 	}
-	seen, err := a.observe(ctx, in.Cluster, func(upgrade.Cluster) upgrade.Version { return wanted.Target }, upgrade.CatchUp)
+	besides := upgrade.CatchUp
+	if wanted.Policy.FollowsMinors() {
+		besides = current
+	}
+	seen, err := a.observe(ctx, in.Cluster, wanted.LookUpTo, besides)
 	if err != nil {
 		return upgrade.Plan{}, err
 	}
-	return seen.Plan(wanted), nil
+	plan := seen.Plan(wanted)
+	if in.Brief {
+		plan = plan.Brief()
+	}
+	return plan, nil
 }
 
 // Observe looks at the cluster and all its machines, and into the repositories of every minor that follows, so that plans
 // to any target can be made from what it saw. It changes nothing.
 func (a *Activities) Observe(ctx context.Context, in ObserveInput) (inventory.Packed, error) {
-	current := func(c upgrade.Cluster, _ upgrade.Node, _ upgrade.Version) upgrade.Version { return upgrade.Oldest(c) }
 	seen, err := a.observe(ctx, in.Cluster, upgrade.Farthest, current)
 	return inventory.Packed{Inventory: seen}, err
 }
@@ -83,12 +94,19 @@ func (a *Activities) observe(ctx context.Context, cluster string, target func(up
 // minorOf names a minor, by one of its versions, whose packages a node may need on the way of the cluster to a target.
 type minorOf func(c upgrade.Cluster, n upgrade.Node, target upgrade.Version) upgrade.Version
 
+// current is the minor that the cluster has.
+func current(c upgrade.Cluster, _ upgrade.Node, _ upgrade.Version) upgrade.Version {
+	return upgrade.Oldest(c)
+}
+
 // wanted parses what a person wrote.
 func (in PlanInput) wanted() (w upgrade.Wanted, err error) {
-	if w.Target, err = upgrade.ParseVersion(in.Target); err != nil {
-		return w, err
+	w.Policy, w.Waive, w.LeaveOut = in.Policy, in.Waive, in.LeaveOut
+	if w.Policy.IsZero() {
+		if w.Target, err = upgrade.ParseVersion(in.Target); err != nil {
+			return w, err
+		}
 	}
-	w.Waive, w.LeaveOut = in.Waive, in.LeaveOut
 	w.Through, err = upgrade.ParseVersions(in.Through)
 	return w, err
 }

@@ -28,6 +28,8 @@ type Past interface {
 	// Measured is how long steps took in the latest upgrades of the cluster that came to their end; empty when there were
 	// none.
 	Measured(ctx context.Context, cluster string) (upgrade.Measured, error)
+	// Running is the upgrade of the cluster that is under way, whoever started it; its zero value where there is none.
+	Running(ctx context.Context, cluster string) (RunningUpgrade, error)
 }
 
 // API is a cluster's Kubernetes API.

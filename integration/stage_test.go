@@ -312,6 +312,18 @@ func (s *stage) requireCordoned(node string) {
 // "" is the upgrade itself.
 func (s *stage) record(label string, nodes ...string) {
 	s.t.Helper()
+	for _, node := range nodes {
+		name, id := node, workflows.NodeUpgradeID(s.name, node)
+		if node == "" {
+			name, id = "cluster", workflows.ClusterUpgradeID(s.name)
+		}
+		s.recordRun(label+"-"+name, id, "")
+	}
+}
+
+// recordRun keeps the history of one workflow's run, the newest where none is named.
+func (s *stage) recordRun(label, workflow, run string) {
+	s.t.Helper()
 	dir := os.Getenv("PAWL_RECORD")
 	if dir == "" {
 		return
@@ -319,11 +331,5 @@ func (s *stage) record(label string, nodes ...string) {
 	c, err := client.Dial(client.Options{HostPort: s.dev.address, Logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler))})
 	require.NoError(s.t, err)
 	defer c.Close()
-	for _, node := range nodes {
-		name, id := node, workflows.NodeUpgradeID(s.name, node)
-		if node == "" {
-			name, id = "cluster", workflows.ClusterUpgradeID(s.name)
-		}
-		require.NoError(s.t, recording.Write(s.t.Context(), c, dir, label+"-"+name, id, ""))
-	}
+	require.NoError(s.t, recording.Write(s.t.Context(), c, dir, label, workflow, run))
 }

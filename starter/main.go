@@ -6,7 +6,7 @@ package main
 
 import (
 	"os"
-	_ "time/tzdata" // maintenance windows of an inventory, where the machine has no time zones
+	_ "time/tzdata" // windows and schedules name time zones, which the machine may not have
 
 	"github.com/pawl-dev/pawl/starter/internal/cli"
 )

@@ -88,6 +88,7 @@ func register(w worker.Registry, d activities.Directory, p activities.Past) {
 	w.RegisterWorkflowWithOptions(workflows.ClusterUpgrade, workflow.RegisterOptions{Name: workflows.ClusterUpgradeName})
 	w.RegisterWorkflowWithOptions(workflows.ClusterPlan, workflow.RegisterOptions{Name: workflows.ClusterPlanName})
 	w.RegisterWorkflowWithOptions(workflows.ClusterInventory, workflow.RegisterOptions{Name: workflows.ClusterInventoryName})
+	w.RegisterWorkflowWithOptions(workflows.ScheduledUpgrade, workflow.RegisterOptions{Name: workflows.ScheduledUpgradeName})
 	w.RegisterWorkflowWithOptions(workflows.NodeUpgrade, workflow.RegisterOptions{Name: workflows.NodeUpgradeName})
 	w.RegisterActivity(&activities.Activities{Directory: d, Past: p})
 }

@@ -17,6 +17,7 @@ const (
 	NodeUpgradeName    = "NodeUpgrade"
 
 	ClusterInventoryName = "ClusterInventory"
+	ScheduledUpgradeName = "ScheduledUpgrade"
 
 	QueryStatus = "status" // of ClusterUpgrade: upgrade.Status; of NodeUpgrade: upgrade.NodeStatus
 	QueryPlan   = "plan"   // of ClusterUpgrade: upgrade.Plan
@@ -42,7 +43,7 @@ type ClusterUpgradeInput struct {
 	// Cluster is the name of a definition that the worker has: clusters/<name>.yaml.
 	Cluster string `json:"cluster"`
 	// TargetVersion is the Kubernetes version to reach, like v1.37.2.
-	TargetVersion string `json:"targetVersion"`
+	TargetVersion string `json:"targetVersion,omitempty"`
 	// Through pins the releases of minors on the way, like ["v1.36.3"]; of the others it is the newest patch that all
 	// nodes are offered.
 	Through []string `json:"through,omitempty"`
@@ -52,12 +53,14 @@ type ClusterUpgradeInput struct {
 	Approve []string `json:"approve,omitempty"`
 }
 
+// clusterUpgradeFields are the fields without the methods.
+type clusterUpgradeFields ClusterUpgradeInput
+
 // UnmarshalJSON refuses fields it does not know: a misspelt setting must not be ignored silently.
 func (in *ClusterUpgradeInput) UnmarshalJSON(b []byte) error {
-	type plain ClusterUpgradeInput
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
-	if err := d.Decode((*plain)(in)); err != nil {
+	if err := d.Decode((*clusterUpgradeFields)(in)); err != nil {
 		return fmt.Errorf(`input of %s: %w; wanted {"cluster":"NAME","targetVersion":"v1.37.2"}`, ClusterUpgradeName, err)
 	}
 	return nil

@@ -8,16 +8,25 @@ import (
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
-// ClusterPlan looks at a cluster and says what an upgrade would do. It changes nothing.
-func ClusterPlan(ctx workflow.Context, in ClusterUpgradeInput) (upgrade.Plan, error) {
-	return makePlan(ctx, in, nil)
+// ClusterPlan looks at a cluster and says what an upgrade would do, to a version or by a policy. It changes nothing.
+func ClusterPlan(ctx workflow.Context, in ScheduledUpgradeInput) (upgrade.Plan, error) {
+	if err := in.check(); err != nil {
+		return upgrade.Plan{}, err
+	}
+	return planNow(ctx, in, nil)
 }
 
-// makePlan observes the cluster and plans. The nodes that are left out are left as they are.
 func makePlan(ctx workflow.Context, in ClusterUpgradeInput, leftOut []string) (upgrade.Plan, error) {
+	return planNow(ctx, ScheduledUpgradeInput{ClusterUpgradeInput: in}, leftOut)
+}
+
+// planNow observes the cluster and plans. The nodes that are left out are left as they are.
+func planNow(ctx workflow.Context, in ScheduledUpgradeInput, leftOut []string) (upgrade.Plan, error) {
 	var plan upgrade.Plan
-	ctx = workflow.WithActivityOptions(ctx, planOptions("Observe "+in.Cluster+" and plan the way to "+in.TargetVersion))
-	err := workflow.ExecuteActivity(ctx, act.MakePlan, activities.PlanInput{Cluster: in.Cluster, Target: in.TargetVersion, Through: in.Through, Waive: in.Waive, LeaveOut: leftOut}).Get(ctx, &plan)
+	ctx = workflow.WithActivityOptions(ctx, planOptions(in.planSummary()))
+	asked := in.planInput()
+	asked.LeaveOut = leftOut
+	err := workflow.ExecuteActivity(ctx, act.MakePlan, asked).Get(ctx, &plan)
 	return plan, err
 }
 

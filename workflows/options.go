@@ -38,6 +38,17 @@ func planOptions(summary string) workflow.ActivityOptions {
 	}
 }
 
+// dueOptions are patient: nobody waits for the answer, and the next chance may be a month away.
+func dueOptions(summary string) workflow.ActivityOptions {
+	return workflow.ActivityOptions{
+		Summary:                summary,
+		StartToCloseTimeout:    10 * time.Minute,
+		ScheduleToCloseTimeout: 30 * time.Minute,
+		HeartbeatTimeout:       heartbeat,
+		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: time.Second, MaximumInterval: time.Minute},
+	}
+}
+
 // stepOptions try again for as long as it makes sense: which errors do is the activities' translator's business.
 func stepOptions(id, summary string, s upgrade.Settings) workflow.ActivityOptions {
 	return workflow.ActivityOptions{

@@ -15,8 +15,8 @@ import (
 // TestRecordedHistoriesReplay walks histories of real upgrades with today's code: an upgrade that is under way when pawl
 // itself is replaced must go on. A history that is missing is a failure, so that the test cannot pass by finding none.
 //
-// Histories are recorded from real runs, never from code under change: PAWL_E2E_RECORD=DIR make e2e. Their names say what
-// was upgraded, how, and by which version of pawl.
+// Histories are recorded from real runs, never from code under change: PAWL_E2E_RECORD=DIR make e2e, and on the
+// simulated bed PAWL_RECORD=DIR go test ./integration -run Schedule. Their names say what was upgraded, how, and by which version of pawl.
 func TestRecordedHistoriesReplay(t *testing.T) {
 	const dir = "testdata/histories"
 	manifest, err := os.ReadFile(filepath.Join(dir, "MANIFEST"))
@@ -30,6 +30,7 @@ func TestRecordedHistoriesReplay(t *testing.T) {
 	replayer := worker.NewWorkflowReplayer()
 	replayer.RegisterWorkflowWithOptions(ClusterUpgrade, workflow.RegisterOptions{Name: ClusterUpgradeName})
 	replayer.RegisterWorkflowWithOptions(NodeUpgrade, workflow.RegisterOptions{Name: NodeUpgradeName})
+	replayer.RegisterWorkflowWithOptions(ScheduledUpgrade, workflow.RegisterOptions{Name: ScheduledUpgradeName})
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			file, err := os.Open(filepath.Join(dir, name))

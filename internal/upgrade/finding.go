@@ -65,6 +65,7 @@ const (
 	MaintenanceWindow  = "window"
 	WindowTooShort     = "window-length"
 	BadWaiver          = "waiver"
+	ChosenByPolicy     = "policy"
 )
 
 // waivable are the errors that a person may overrule. The others are things that pawl cannot do, or that the version skew

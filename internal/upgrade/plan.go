@@ -62,6 +62,17 @@ type NodePlan struct {
 // Refused reports whether a finding forbids the plan.
 func (p Plan) Refused() bool { return len(p.Errors()) > 0 }
 
+// Brief is what the plan comes to, without what there is of each node: for where nobody walks it.
+func (p Plan) Brief() Plan {
+	p.Nodes, p.Components, p.Measured, p.Forecast = nil, nil, nil, nil
+	hops := make([]Hop, len(p.Hops))
+	for i, h := range p.Hops {
+		hops[i] = Hop{From: h.From, To: h.To}
+	}
+	p.Hops = hops
+	return p
+}
+
 // Errors are the findings that forbid the plan.
 func (p Plan) Errors() []Finding {
 	var errs []Finding

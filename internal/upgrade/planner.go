@@ -9,6 +9,8 @@ import (
 // Wanted is what a person asks of a plan.
 type Wanted struct {
 	Target Version
+	// Policy chooses the target, where it is not zero.
+	Policy Policy
 	// Through pins the releases of minors on the way; of the others it is the newest patch that all nodes are offered.
 	Through []Version
 	// Waive are ids of findings that a person has looked at and does not want to be stopped by.
@@ -22,11 +24,15 @@ type Wanted struct {
 // MakePlan decides what will be done to bring an observed cluster to what is wanted. It never fails: what stands in the
 // way is among the plan's findings, and a plan with errors has no hops.
 func MakePlan(c Cluster, w Wanted, s Settings) Plan {
+	var chosen []Finding
+	if !w.Policy.IsZero() {
+		w.Target, chosen = w.Policy.choose(c)
+	}
 	nodes := w.mark(sortNodes(c.Nodes))
 	p := Plan{Cluster: c.Name, Current: c.Version, Target: w.Target, Nodes: slices.DeleteFunc(slices.Clone(nodes), Node.stays), Hops: []Hop{}, Measured: c.Measured, Settings: s}
 	hops, found := makeHops(p, w)
 	ahead, late := p.foresee(hops, w.Now, slices.Contains(w.Waive, WindowTooShort))
-	found = slices.Concat(found, checkLeftOut(nodes, hops), checkNow(p), checkSupport(p, w.Now), checkEtcd(p), checkMembers(p), checkNodes(p, len(hops)), checkHosts(p, w.Now),
+	found = slices.Concat(chosen, found, checkLeftOut(nodes, hops), checkNow(p), checkSupport(p, w.Now), checkEtcd(p), checkMembers(p), checkNodes(p, len(hops)), checkHosts(p, w.Now),
 		checkAPIs(c, p), checkConfiguration(c, p), checkAddons(c, p), checkEmulation(c, p), c.Problems, late, checkWaivers(w.Waive))
 	p.Findings = mergeFindings(waive(found, w.Waive))
 	if !p.Refused() && len(hops) > 0 {

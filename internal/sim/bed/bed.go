@@ -185,7 +185,7 @@ func (b *Bed) makeMachine(n *node, i int, api kubernetes.Interface, key sshKey) 
 	b.network.Join(net.JoinHostPort(network.NodeAddress(i), strconv.Itoa(kubelet.Port)), n.kubelet.API())
 	o := machine.Options{
 		Name: n.name, Dir: filepath.Join(b.opts.Dir, "hosts", n.name), Role: n.role, Version: b.opts.Version,
-		Offered: b.opts.Offered, API: func() kubernetes.Interface { return api }, Kubelet: n.kubelet.Run, Pace: b.opts.Pace, Hook: b.hook,
+		Offered: append([]upgrade.Version{b.opts.Version}, b.opts.Offered...), API: func() kubernetes.Interface { return api }, Kubelet: n.kubelet.Run, Pace: b.opts.Pace, Hook: b.hook,
 	}
 	if i >= len(b.nodes)-b.opts.RPM {
 		o.Distro = machine.Rocky

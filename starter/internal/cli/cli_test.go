@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
 
 	"github.com/pawl-dev/pawl/internal/upgrade"
@@ -284,11 +285,16 @@ func TestHelpExplainsExitCodes(t *testing.T) {
 }
 
 func TestEveryCommandIsDescribed(t *testing.T) {
-	for _, c := range rootCommand().Commands() {
-		if c.Short == "" || c.Long == "" || c.Example == "" {
-			t.Errorf("pawl %s has no Short, Long or Example", c.Name())
+	var check func(*cobra.Command)
+	check = func(parent *cobra.Command) {
+		for _, c := range parent.Commands() {
+			if c.Short == "" || c.Long == "" || c.Example == "" {
+				t.Errorf("%s has no Short, Long or Example", c.CommandPath())
+			}
+			check(c)
 		}
 	}
+	check(rootCommand())
 }
 
 // await waits until the output has the text.

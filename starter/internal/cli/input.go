@@ -14,6 +14,7 @@ import (
 // upgradeFlags are those that say what an upgrade is to be, the same to plan and start.
 type upgradeFlags struct {
 	to      string
+	policy  string
 	through []string
 	waive   []string
 	approve []string
@@ -24,9 +25,14 @@ func (f *upgradeFlags) addApprovals(c *cobra.Command) {
 	c.Flags().StringSliceVar(&f.approve, "approve", nil, "wait for an approval at "+strings.Join(workflows.ApprovalPoints, ", ")+" (\"pawl approve\" gives it)")
 }
 
+// addPolicy adds the policy, where the target may be left to one.
+func (f *upgradeFlags) addPolicy(c *cobra.Command) {
+	c.Flags().StringVar(&f.policy, "policy", "", "the version to reach by a rule, instead of --to: "+upgrade.Policies)
+}
+
 // add adds them to a command.
 func (f *upgradeFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.to, "to", "", "the Kubernetes version to reach, such as v1.37.2 (required)")
+	c.Flags().StringVar(&f.to, "to", "", "the Kubernetes version to reach, such as v1.37.2")
 	c.Flags().StringSliceVar(&f.through, "through", nil, "the release of a minor on the way, such as v1.36.3 (default: the newest that all nodes are offered)")
 	c.Flags().StringSliceVar(&f.waive, "waive", nil, "id of a finding that is not to stop the upgrade, such as disk-space")
 }
@@ -34,11 +40,18 @@ func (f *upgradeFlags) add(c *cobra.Command) {
 // wanted reads the flags. What can be told to be wrong here needs no server.
 func (f *upgradeFlags) wanted(op, cluster string) (upgrade.Wanted, error) {
 	w := upgrade.Wanted{Waive: f.waive}
-	if f.to == "" {
-		return w, exit.Errorf(exit.BadInput, "%s %s: no target: say --to v1.37.2", op, cluster)
-	}
 	var err error
-	if w.Target, err = upgrade.ParseVersion(f.to); err != nil {
+	switch {
+	case f.to == "" && f.policy == "":
+		return w, exit.Errorf(exit.BadInput, "%s %s: no target: say --to v1.37.2", op, cluster)
+	case f.to != "" && f.policy != "":
+		return w, exit.Errorf(exit.BadInput, "%s %s: --policy chooses the version: leave out --to", op, cluster)
+	case f.policy != "":
+		w.Policy, err = upgrade.ParsePolicy(f.policy)
+	default:
+		w.Target, err = upgrade.ParseVersion(f.to)
+	}
+	if err != nil {
 		return w, exit.Errorf(exit.BadInput, "%s %s: %v", op, cluster, err)
 	}
 	if w.Through, err = upgrade.ParseVersions(f.through); err != nil {
@@ -48,8 +61,8 @@ func (f *upgradeFlags) wanted(op, cluster string) (upgrade.Wanted, error) {
 }
 
 // input is what the workflows take.
-func (f *upgradeFlags) input(op, cluster string) (workflows.ClusterUpgradeInput, error) {
-	in := workflows.ClusterUpgradeInput{Cluster: cluster}
+func (f *upgradeFlags) input(op, cluster string) (workflows.ScheduledUpgradeInput, error) {
+	in := workflows.ScheduledUpgradeInput{ClusterUpgradeInput: workflows.ClusterUpgradeInput{Cluster: cluster}}
 	if err := checkCluster(op, cluster); err != nil {
 		return in, err
 	}
@@ -57,7 +70,7 @@ func (f *upgradeFlags) input(op, cluster string) (workflows.ClusterUpgradeInput,
 	if err != nil {
 		return in, err
 	}
-	in.TargetVersion, in.Waive, in.Approve = w.Target.String(), w.Waive, f.approve
+	in.TargetVersion, in.Policy, in.Waive, in.Approve = w.Target.String(), w.Policy, w.Waive, f.approve
 	if err := in.CheckApprovals(); err != nil {
 		return in, exit.Errorf(exit.BadInput, "%s %s: %v", op, cluster, err)
 	}

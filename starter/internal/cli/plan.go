@@ -16,7 +16,7 @@ func planCommand() *cobra.Command {
 	var wanted upgradeFlags
 	var format, inventory string
 	c := &cobra.Command{
-		Use:   "plan CLUSTER --to VERSION",
+		Use:   "plan CLUSTER --to VERSION|--policy POLICY",
 		Short: "Show what an upgrade would do, and what stands in its way",
 		Long: `Look at the cluster and show which version is where, what would be done in which order, and what
 stands in the way. Nothing is changed. With --inventory the plan is made from what
@@ -24,7 +24,7 @@ stands in the way. Nothing is changed. With --inventory the plan is made from wh
 
 Exits with 10 when the upgrade is refused, 2 when the cluster is not known.`,
 		Example: "  pawl plan lab --to v1.37.2\n  pawl plan lab --to v1.37.2 -o json | jq .findings\n" +
-			"  pawl plan lab --to v1.37.2 --through v1.36.3\n  pawl plan --inventory lab.json --to v1.37.2",
+			"  pawl plan lab --to v1.37.2 --through v1.36.3\n  pawl plan lab --policy newest-patch\n  pawl plan --inventory lab.json --to v1.37.2",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if inventory != "" {
 				return cobra.NoArgs(cmd, args)
@@ -52,6 +52,7 @@ Exits with 10 when the upgrade is refused, 2 when the cluster is not known.`,
 		},
 	}
 	wanted.add(c)
+	wanted.addPolicy(c)
 	c.Flags().StringVar(&inventory, "inventory", "", "plan from this file, which \"pawl inventory\" wrote")
 	c.Flags().StringVarP(&format, "output", "o", "text", "text, json or yaml")
 	return c

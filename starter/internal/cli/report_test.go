@@ -89,7 +89,7 @@ func pretendingWorker(c client.Client) worker.Worker {
 	w.RegisterWorkflowWithOptions(workflows.NodeUpgrade, workflow.RegisterOptions{Name: workflows.NodeUpgradeName})
 	register := func(name string, do any) { w.RegisterActivityWithOptions(do, activity.RegisterOptions{Name: name}) }
 	register("MakePlan", func(_ context.Context, in activities.PlanInput) (upgrade.Plan, error) {
-		return standInPlan(nil, workflows.ClusterUpgradeInput{Cluster: in.Cluster, TargetVersion: in.Target})
+		return standInPlan(nil, workflows.ScheduledUpgradeInput{ClusterUpgradeInput: workflows.ClusterUpgradeInput{Cluster: in.Cluster, TargetVersion: in.Target}})
 	})
 	for _, name := range strings.Fields("CheckControlPlane VerifyCluster") {
 		register(name, func(context.Context, activities.ClusterInput) (activities.Outcome, error) {

@@ -24,14 +24,18 @@ func standInWorker(c client.Client) worker.Worker {
 	w.RegisterWorkflowWithOptions(standInPlan, workflow.RegisterOptions{Name: workflows.ClusterPlanName})
 	w.RegisterWorkflowWithOptions(standInInventory, workflow.RegisterOptions{Name: workflows.ClusterInventoryName})
 	w.RegisterWorkflowWithOptions(standInUpgrade, workflow.RegisterOptions{Name: workflows.ClusterUpgradeName})
+	w.RegisterWorkflowWithOptions(standInScheduled, workflow.RegisterOptions{Name: workflows.ScheduledUpgradeName})
 	w.RegisterWorkflowWithOptions(standInNode, workflow.RegisterOptions{Name: workflows.NodeUpgradeName})
 	w.RegisterActivityWithOptions(standInDrain, activity.RegisterOptions{Name: "drain"})
 	return w
 }
 
 // standInPlan answers by the cluster's name.
-func standInPlan(_ workflow.Context, in workflows.ClusterUpgradeInput) (upgrade.Plan, error) {
-	target := upgrade.MustVersion(in.TargetVersion)
+func standInPlan(_ workflow.Context, in workflows.ScheduledUpgradeInput) (upgrade.Plan, error) {
+	target := upgrade.MustVersion("v1.36.5") // to which policies lead
+	if in.Policy.IsZero() {
+		target = upgrade.MustVersion(in.TargetVersion)
+	}
 	switch in.Cluster {
 	case "ghost":
 		return upgrade.Plan{}, fail(fault.NotFound, "plan ghost: no clusters/ghost.yaml; describe the cluster there")
@@ -52,7 +56,18 @@ func standInPlan(_ workflow.Context, in workflows.ClusterUpgradeInput) (upgrade.
 			}
 		}
 	}
-	return upgrade.MakePlan(c, upgrade.Wanted{Target: target}, upgrade.Settings{MaxUnavailable: 1}), nil
+	return upgrade.MakePlan(c, upgrade.Wanted{Target: target, Policy: in.Policy}, upgrade.Settings{MaxUnavailable: 1}), nil
+}
+
+// standInScheduled ends as the cluster's name says.
+func standInScheduled(ctx workflow.Context, in workflows.ScheduledUpgradeInput) (*workflows.ScheduledReport, error) {
+	switch in.Cluster {
+	case "unready":
+		return nil, fail(fault.PreflightFailed, "plan unready v1.36.3 to v1.36.5: refused: w1: the node is not Ready")
+	case "slow":
+		workflow.GetSignalChannel(ctx, "status").Receive(ctx, nil)
+	}
+	return &workflows.ScheduledReport{Cluster: in.Cluster, Outcome: workflows.ScheduledNothingToDo, Message: "nothing to do: it wants " + in.Wants()}, nil
 }
 
 // standInInventory answers by the cluster's name.

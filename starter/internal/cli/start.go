@@ -37,10 +37,11 @@ Exits with 10 and starts nothing when the plan is refused, 11 when an upgrade of
 		Example: "  pawl start lab --to v1.37.2 --watch",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in, err := wanted.input("start", args[0])
+			asked, err := wanted.input("start", args[0])
 			if err != nil {
 				return err
 			}
+			in := asked.ClusterUpgradeInput
 			asJSON, err := wantsJSON(format)
 			if err != nil {
 				return err
@@ -73,7 +74,7 @@ func start(cmd *cobra.Command, client *upgrades.Client, in workflows.ClusterUpgr
 	if err := client.RefuseIfRunning(ctx, in.Cluster); err != nil {
 		return started{}, err
 	}
-	plan, err := client.Plan(ctx, in, teller(cmd))
+	plan, err := client.Plan(ctx, workflows.ScheduledUpgradeInput{ClusterUpgradeInput: in}, teller(cmd))
 	if err != nil {
 		return started{}, err
 	}

@@ -19,9 +19,9 @@ const workerPatience = 10 * time.Second
 
 // Plan has the worker look at the cluster and say what an upgrade would do. What keeps it from an answer meanwhile is
 // told.
-func (c *Client) Plan(ctx context.Context, in workflows.ClusterUpgradeInput, tell func(string)) (plan upgrade.Plan, err error) {
+func (c *Client) Plan(ctx context.Context, in workflows.ScheduledUpgradeInput, tell func(string)) (plan upgrade.Plan, err error) {
 	options := client.StartWorkflowOptions{
-		ID: workflows.ClusterPlanID(in.Cluster, uuid.NewString()), StaticSummary: "plan " + in.Cluster + " to " + in.TargetVersion,
+		ID: workflows.ClusterPlanID(in.Cluster, uuid.NewString()), StaticSummary: "plan " + in.Cluster + " to " + in.Wants(),
 	}
 	err = c.look(ctx, "plan "+in.Cluster, options, workflows.ClusterPlanName, in, &plan, tell)
 	return plan, err
