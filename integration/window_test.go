@@ -22,7 +22,7 @@ func TestWindows(t *testing.T) {
 	t.Parallel()
 	s := newStageAlone(t, "windows", bed.Options{ControlPlanes: 1, Workers: 6, Version: v136, Offered: []upgrade.Version{v137}}, "workers: {maxUnavailable: 2}\n")
 	for _, worker := range []string{"w1", "w2", "w3", "w4", "w5", "w6"} {
-		s.scenario(worker + " start slow 5")
+		s.scenario(worker + " start slow 32")
 	}
 	s.start()
 	require.Eventually(t, func() bool { return s.status().Hop == 1 }, time.Minute, 100*time.Millisecond)
@@ -38,9 +38,9 @@ func TestWindows(t *testing.T) {
 	}, 30*time.Second, time.Second, "Temporal lists what has ended after a while")
 
 	// Two side by side fit into a window, and not two after them. Before the second there is time to kill pawl.
-	length := (left[0].Estimate.Std() * 16 / 10).Round(time.Second)
-	first := time.Now().UTC().Add(12 * time.Second).Truncate(time.Second)
-	second := first.Add(length + 20*time.Second)
+	length := (left[0].Estimate.Std() * 7 / 4).Round(time.Second)
+	first := time.Now().UTC().Add(10 * time.Second).Truncate(time.Second)
+	second := first.Add(length + 15*time.Second)
 	s.define(fmt.Sprintf("windows: {timeZone: UTC, open: [%s, %s]}\n", opening(first, length), opening(second, length)))
 	plan := s.plan()
 	require.Len(t, plan.Windows, 2, "%v", plan.Findings)
@@ -97,6 +97,7 @@ func TestWindowOpenedByAPerson(t *testing.T) {
 	require.Equal(t, 0, code, out)
 	require.Contains(t, out, "NO WINDOW FOR")
 	require.Contains(t, out, "the customer agrees")
+	s.record("window-opened", "")
 }
 
 // opening is a window of the definition that opens once a day.
