@@ -30,6 +30,13 @@ type Past interface {
 	Measured(ctx context.Context, cluster string) (upgrade.Measured, error)
 }
 
+// Upgrades are those that run.
+type Upgrades interface {
+	// Tell sends an update to an upgrade and returns its answer. A rejection is fault.InvalidInput; an upgrade that does not
+	// run is fault.NotFound.
+	Tell(ctx context.Context, in TellInput) (string, error)
+}
+
 // API is a cluster's Kubernetes API.
 type API interface {
 	// Observe looks at the whole cluster: nodes, static pods, health of every API server and etcd member, and

@@ -82,6 +82,7 @@ type clusterUpgrade struct {
 	leftOut  []string      // nodes that a person skipped
 	canary   bool          // the first worker has been drained and was approved of
 	lock     clusterLock
+	told     clusterState               // what the fleet's upgrade was told last
 	backups  []string                   // of each hop so far
 	watchers int                        // of endpoints, before anything was touched
 	prepared map[string]workflow.Future // by node, of the hop under way
