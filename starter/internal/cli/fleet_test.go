@@ -8,6 +8,11 @@ import (
 	"testing"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
+	historypb "go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+
 	"github.com/pawl-dev/pawl/internal/upgrade"
 	"github.com/pawl-dev/pawl/starter/internal/exit"
 	"github.com/pawl-dev/pawl/workflows"
@@ -116,6 +121,7 @@ func TestFleetLife(t *testing.T) {
 		}
 	}
 	expect(t, exit.Done, "2 clusters at v1.37.2, 1 cluster skipped", "", "fleet", "status", "world")
+	replayFleet(t, s, "world")
 	expect(t, exit.BadInput, "", "no upgrade of fleet world is running", "fleet", "abort", "world", "--reason", "late")
 }
 
@@ -125,4 +131,28 @@ func TestFleetAborted(t *testing.T) {
 	expect(t, exit.Done, "ended", "", "fleet", "abort", "brief", "--reason", "late")
 	expect(t, exit.Unexpected, "aborted", "", "fleet", "watch", "brief")
 
+}
+
+// replayFleet walks the history of a fleet's upgrade with today's code, as a worker does that takes it over.
+func replayFleet(t *testing.T, s *server, fleet string) {
+	t.Helper()
+	id := workflows.FleetUpgradeID(fleet)
+	var history historypb.History
+	all := s.client.GetWorkflowHistory(t.Context(), id, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for all.HasNext() {
+		e, err := all.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		history.Events = append(history.Events, e)
+	}
+	t.Logf("%d events", len(history.Events))
+	replayer := worker.NewWorkflowReplayer()
+	replayer.RegisterWorkflowWithOptions(workflows.FleetUpgrade, workflow.RegisterOptions{Name: workflows.FleetUpgradeName})
+	started := history.Events[0].GetWorkflowExecutionStartedEventAttributes()
+	err := replayer.ReplayWorkflowHistoryWithOptions(nil, &history, worker.ReplayWorkflowHistoryOptions{
+		OriginalExecution: workflow.Execution{ID: id, RunID: started.GetOriginalExecutionRunId()}})
+	if err != nil {
+		t.Error(err)
+	}
 }
