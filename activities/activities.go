@@ -10,6 +10,7 @@ import (
 type Activities struct {
 	Directory Directory
 	Past      Past
+	Upgrades  Upgrades
 }
 
 // open opens a node from both sides: its cluster's API, and its machine.

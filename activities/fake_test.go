@@ -34,6 +34,7 @@ type world struct {
 	passes     []upgrade.DrainPass // what the next drain passes find
 	pause      time.Duration       // between two drain passes
 	probe      func(context.Context) error
+	locks      []upgrade.Lock     // what the next calls find of the lock
 	errs       map[string][]error // what the next calls of a method return
 	mu         sync.Mutex
 	calls      []string
@@ -99,6 +100,28 @@ func (w *world) Evict(context.Context, string) (upgrade.DrainPass, error) {
 func (w *world) AwaitEviction(context.Context, string, upgrade.DrainPass, time.Duration) error {
 	time.Sleep(w.pause)
 	return w.next("AwaitEviction")
+}
+
+func (w *world) AcquireLock(_ context.Context, owner string) (upgrade.Lock, error) {
+	return w.nextLock("AcquireLock", owner)
+}
+func (w *world) RenewLock(_ context.Context, owner string) (upgrade.Lock, error) {
+	return w.nextLock("RenewLock", owner)
+}
+func (w *world) ReleaseLock(context.Context, string) error { return w.next("ReleaseLock") }
+
+func (w *world) nextLock(method, owner string) (upgrade.Lock, error) {
+	if err := w.next(method); err != nil {
+		return upgrade.Lock{}, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.locks) == 0 {
+		return upgrade.Lock{Holder: owner}, nil
+	}
+	lock := w.locks[0]
+	w.locks = w.locks[1:]
+	return lock, nil
 }
 
 func (w *world) next(method string) error {

@@ -32,6 +32,13 @@ type Past interface {
 	Running(ctx context.Context, cluster string) (RunningUpgrade, error)
 }
 
+// Upgrades are those that run.
+type Upgrades interface {
+	// Tell sends an update to an upgrade and returns its answer. A rejection is fault.InvalidInput; an upgrade that does not
+	// run is fault.NotFound.
+	Tell(ctx context.Context, in TellInput) (string, error)
+}
+
 // API is a cluster's Kubernetes API.
 type API interface {
 	// Observe looks at the whole cluster: nodes, static pods, health of every API server and etcd member, and
@@ -73,6 +80,13 @@ type API interface {
 	// AwaitEviction returns when a pod has left the node or a budget has changed since the pass, or when ctx ends or wait
 	// is over.
 	AwaitEviction(ctx context.Context, node string, pass upgrade.DrainPass, wait time.Duration) error
+	// AcquireLock takes the cluster's lock for owner if nobody else holds it, for LockDuration, and returns the lock as it is
+	// then. Of any number that try at once one gets it.
+	AcquireLock(ctx context.Context, owner string) (upgrade.Lock, error)
+	// RenewLock prolongs the lock if it is owner's, and returns it as it is then: another's, or nobody's, where it was lost.
+	RenewLock(ctx context.Context, owner string) (upgrade.Lock, error)
+	// ReleaseLock gives the lock up if it is owner's, and does nothing otherwise.
+	ReleaseLock(ctx context.Context, owner string) error
 	// SnapshotEtcd makes the node's etcd member write a snapshot to file (a path inside etcd's data directory on the
 	// node) and verifies it.
 	SnapshotEtcd(ctx context.Context, node, file string) (upgrade.Snapshot, error)

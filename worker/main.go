@@ -78,19 +78,20 @@ func run(clusters string) error {
 		WorkerStopTimeout: stopTimeout,
 		Interceptors:      []interceptor.WorkerInterceptor{activities.NewInterceptor()},
 	})
-	register(w, newDirectory(clusters), past{temporal})
+	register(w, &activities.Activities{Directory: newDirectory(clusters), Past: past{temporal}, Upgrades: upgrades{temporal}})
 	logger.Info("pawl-worker is ready", "taskQueue", workflows.TaskQueue, "clusters", names)
 	return w.Run(interrupted())
 }
 
 // register gives the worker all that it can do.
-func register(w worker.Registry, d activities.Directory, p activities.Past) {
+func register(w worker.Registry, a *activities.Activities) {
 	w.RegisterWorkflowWithOptions(workflows.ClusterUpgrade, workflow.RegisterOptions{Name: workflows.ClusterUpgradeName})
 	w.RegisterWorkflowWithOptions(workflows.ClusterPlan, workflow.RegisterOptions{Name: workflows.ClusterPlanName})
 	w.RegisterWorkflowWithOptions(workflows.ClusterInventory, workflow.RegisterOptions{Name: workflows.ClusterInventoryName})
 	w.RegisterWorkflowWithOptions(workflows.ScheduledUpgrade, workflow.RegisterOptions{Name: workflows.ScheduledUpgradeName})
 	w.RegisterWorkflowWithOptions(workflows.NodeUpgrade, workflow.RegisterOptions{Name: workflows.NodeUpgradeName})
-	w.RegisterActivity(&activities.Activities{Directory: d, Past: p})
+	w.RegisterWorkflowWithOptions(workflows.FleetUpgrade, workflow.RegisterOptions{Name: workflows.FleetUpgradeName})
+	w.RegisterActivity(a)
 }
 
 // dial waits for Temporal: a worker often starts beside it.

@@ -23,7 +23,7 @@ const (
 	QueryPlan   = "plan"   // of ClusterUpgrade: upgrade.Plan
 )
 
-// ClusterUpgradeID is the id of a cluster's upgrade. There is one at a time, because the id is the lock.
+// ClusterUpgradeID is the id of a cluster's upgrade. In one Temporal there is one at a time.
 func ClusterUpgradeID(cluster string) string { return "cluster-upgrade/" + cluster }
 
 // ClusterPlanID is the id of one look at a cluster. Looks do not disturb each other, so each has its own id.

@@ -33,6 +33,8 @@ type bench struct {
 	asked func(activities.PlanInput)    // is told what is to be planned; may be nil
 	left  func() upgrade.Plan           // what is planned after the first hop; nil: the rest of plan
 	log   []string                      // in the order in which things were done: "drainNode w1"
+	locks []string                      // what was asked of the lock
+	kept  time.Duration                 // how long it is, at a time
 	fail  map[string][]error            // by entry of the log: what the next attempts return
 	tell  map[string]activities.Outcome // by entry of the log: what an attempt that succeeds returns
 }
@@ -73,6 +75,7 @@ func newBench(t *testing.T, plan upgrade.Plan) *bench {
 		func(_ context.Context, in activities.BackUpInput) (activities.Outcome, error) {
 			return b.do(fmt.Sprintf("backUp %s snapshot=%t", in.Node, in.Snapshot))
 		})
+	b.mockLock()
 	b.OnActivity(act.PrepareNode, mock.Anything, mock.Anything).Return(activities.Outcome{}, nil)
 	for step, activity := range nodeActivities {
 		b.OnActivity(activity, mock.Anything, mock.Anything).After(time.Minute).Return(

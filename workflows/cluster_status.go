@@ -193,6 +193,7 @@ func (u *clusterUpgrade) changed(ctx workflow.Context) {
 		s.Message = w.String()
 	}
 	workflow.SetCurrentDetails(ctx, clusterDetails(*s))
+	u.tellFleet(ctx)
 }
 
 // waits are what it waits for now: people first.

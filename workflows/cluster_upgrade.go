@@ -17,7 +17,9 @@ func ClusterUpgrade(ctx workflow.Context, in ClusterUpgradeInput) (*Report, erro
 	if err != nil {
 		return nil, err
 	}
-	return u.finish(ctx, u.run(ctx))
+	err = u.run(ctx)
+	u.releaseLock(ctx)
+	return u.finish(ctx, err)
 }
 
 func (u *clusterUpgrade) run(ctx workflow.Context) error {
@@ -76,9 +78,11 @@ type clusterUpgrade struct {
 	holds    *holds
 	steering steering
 	windows  windows
-	approval *upgrade.Wait              // nil while nothing waits for one
-	leftOut  []string                   // nodes that a person skipped
-	canary   bool                       // the first worker has been drained and was approved of
+	approval *upgrade.Wait // nil while nothing waits for one
+	leftOut  []string      // nodes that a person skipped
+	canary   bool          // the first worker has been drained and was approved of
+	lock     clusterLock
+	told     clusterState               // what the fleet's upgrade was told last
 	backups  []string                   // of each hop so far
 	watchers int                        // of endpoints, before anything was touched
 	prepared map[string]workflow.Future // by node, of the hop under way
@@ -99,7 +103,7 @@ func (u *clusterUpgrade) makePlan(ctx workflow.Context) error {
 	}
 	u.plan = plan
 	u.planned(ctx)
-	return nil
+	return u.takeLock(ctx)
 }
 
 func (u *clusterUpgrade) checkControlPlane(ctx workflow.Context) error {
@@ -194,6 +198,9 @@ func (u *clusterUpgrade) upgradeNode(ctx workflow.Context, n upgrade.NodePlan, w
 		_ = prepared.Get(ctx, nil) // a convenience: the node's own steps fetch what is missing
 	}
 	if err := u.awaitNode(ctx, n); err != nil {
+		return err
+	}
+	if err := u.checkLock(ctx); err != nil {
 		return err
 	}
 	id := NodeUpgradeID(u.plan.Cluster, n.Node)

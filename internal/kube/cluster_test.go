@@ -2,12 +2,16 @@ package kube
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/pawl-dev/pawl/internal/sim/bed"
@@ -17,7 +21,7 @@ import (
 )
 
 // TestCluster runs the same checks on a simulated cluster, whose API is the real one, and, where there is a lab, on a
-// cluster of real nodes. They change nothing but a cordon, which they take back. Where the two differ, the lab is right.
+// cluster of real nodes. They change nothing but a cordon and the lock, which they take back. Where the two differ, the lab is right.
 func TestCluster(t *testing.T) {
 	t.Run("simulated", func(t *testing.T) {
 		simtest.Programs(t, controlplane.Program)
@@ -68,6 +72,7 @@ func checkCluster(t *testing.T, kubeconfig string) {
 	require.True(t, unschedulable(t, c, node))
 	require.NoError(t, c.Uncordon(ctx, node, "test"))
 	require.False(t, unschedulable(t, c, node))
+	checkLock(t, c)
 	began := time.Now()
 	pass, err := c.client.PolicyV1().PodDisruptionBudgets("").List(ctx, metav1.ListOptions{})
 	require.NoError(t, err)
@@ -89,4 +94,65 @@ func unschedulable(t *testing.T, c *Cluster, node string) bool {
 		}
 	}
 	return false
+}
+
+// checkLock leaves a Lease behind that nobody holds.
+func checkLock(t *testing.T, c *Cluster) {
+	ctx := t.Context()
+	const rivals = 24
+	got, errs := make([]upgrade.Lock, rivals), make([]error, rivals)
+	var wg sync.WaitGroup
+	for i := range rivals {
+		wg.Go(func() { got[i], errs[i] = c.AcquireLock(ctx, fmt.Sprint("rival-", i)) })
+	}
+	wg.Wait()
+	require.NoError(t, errors.Join(errs...))
+	winner := got[0].Holder
+	for _, lock := range got {
+		require.Equal(t, winner, lock.Holder, "of all that try at once one gets it, and the others see whose it is")
+		require.WithinDuration(t, time.Now().Add(upgrade.LockDuration), lock.Expires, 30*time.Second)
+	}
+
+	again, err := c.AcquireLock(ctx, winner)
+	require.NoError(t, err)
+	require.Equal(t, winner, again.Holder)
+	require.Equal(t, got[0].Since, again.Since, "an attempt that is repeated finds its own")
+	renewed, err := c.RenewLock(ctx, winner)
+	require.NoError(t, err)
+	require.True(t, renewed.Renewed.After(again.Renewed))
+	other, err := c.RenewLock(ctx, "nobody")
+	require.NoError(t, err)
+	require.Equal(t, winner, other.Holder, "only its own is renewed")
+	require.NoError(t, c.ReleaseLock(ctx, "nobody"))
+	seen, err := c.Lock(ctx)
+	require.NoError(t, err)
+	require.Equal(t, winner, seen.Holder)
+	observed, err := c.Observe(ctx)
+	require.NoError(t, err)
+	require.Equal(t, winner, observed.Lock.Holder)
+
+	require.NoError(t, c.ReleaseLock(ctx, winner))
+	free, err := c.RenewLock(ctx, winner)
+	require.NoError(t, err)
+	require.False(t, free.Held(), "what was given up is not taken again by a renewal")
+	taken, err := c.AcquireLock(ctx, "next")
+	require.NoError(t, err)
+	require.Equal(t, "next", taken.Holder)
+
+	// A holder that is gone for good.
+	_, err = c.updateLock(ctx, "age", func(lease *coordinationv1.Lease, _ metav1.MicroTime) bool {
+		lease.Spec.RenewTime = &metav1.MicroTime{Time: time.Now().Add(-upgrade.LockDuration - leaseSlack - time.Second)}
+		return true
+	})
+	require.NoError(t, err)
+	seen, err = c.Lock(ctx)
+	require.NoError(t, err)
+	require.False(t, seen.Held())
+	taken, err = c.AcquireLock(ctx, "heir")
+	require.NoError(t, err)
+	require.Equal(t, "heir", taken.Holder)
+	lost, err := c.RenewLock(ctx, "next")
+	require.NoError(t, err)
+	require.Equal(t, "heir", lost.Holder)
+	require.NoError(t, c.ReleaseLock(ctx, "heir"))
 }

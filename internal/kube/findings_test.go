@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -361,6 +362,12 @@ var provocations = []struct {
 	}, "", []string{
 		"info not-observed: webhooks, CustomResourceDefinitions, who wrote objects with old versions of APIs: not looked at: the kubeconfig's user may not; grant what the reference lists under permissions",
 	}},
+	{"a lock that a person took", func(f *findings) func() {
+		leases, ann := f.admin.CoordinationV1().Leases(metav1.NamespaceSystem), "ann"
+		_, err := leases.Create(f.Context(), &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "pawl"}, Spec: coordinationv1.LeaseSpec{HolderIdentity: &ann}}, metav1.CreateOptions{})
+		require.NoError(f, err)
+		return func() { require.NoError(f, leases.Delete(f.Context(), "pawl", metav1.DeleteOptions{})) }
+	}, "", []string{"warning locked: sim: the cluster's lock is held by ann, with no end; wait until its holder is done: an upgrade holds before it touches anything"}},
 	{"custom resources that are stored in old versions", func(f *findings) func() {
 		const path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 		rest := f.admin.Discovery().RESTClient()

@@ -22,6 +22,10 @@ func (c *Cluster) lookFurther(ctx context.Context, seen *upgrade.Cluster, contro
 	uses, oldest := &apiUses{}, upgrade.Oldest(*seen)
 	looks := []look{
 		{"permissions", c.permissions},
+		{"the cluster's lock", func(ctx context.Context) (_ []upgrade.Finding, err error) {
+			seen.Lock, err = c.Lock(ctx)
+			return nil, err
+		}},
 		{"kubeadm's configuration", func(ctx context.Context) (_ []upgrade.Finding, err error) {
 			seen.Kubeadm, err = c.configuration(ctx)
 			return nil, err

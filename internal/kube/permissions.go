@@ -24,6 +24,8 @@ var needed = []authorizationv1.ResourceAttributes{
 	{Verb: "list", Group: "apps", Resource: "daemonsets", Namespace: metav1.NamespaceSystem},
 	{Verb: "get", Resource: "configmaps", Namespace: metav1.NamespaceSystem},
 	{Verb: "get", Group: "coordination.k8s.io", Resource: "leases", Namespace: metav1.NamespaceSystem},
+	{Verb: "create", Group: "coordination.k8s.io", Resource: "leases", Namespace: metav1.NamespaceSystem},
+	{Verb: "update", Group: "coordination.k8s.io", Resource: "leases", Namespace: metav1.NamespaceSystem},
 }
 
 // permissions asks, side by side, whether the kubeconfig's user may do what an upgrade has to: found at the plan, and not

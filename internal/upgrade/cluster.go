@@ -35,6 +35,8 @@ type Cluster struct {
 	CoreDNS []string `json:"coreDNS"`
 	// KubeProxy is kube-proxy's DaemonSet; zero when nobody looked.
 	KubeProxy AddonVersion `json:"kubeProxy,omitzero"`
+	// Lock is the cluster's lock where somebody holds it.
+	Lock Lock `json:"lock,omitzero"`
 	// Problems are findings of the observation itself: an unready API server, an unhealthy etcd member.
 	Problems []Finding `json:"problems,omitempty"`
 	// Measured is how long steps took in earlier upgrades of the cluster; empty when there were none.

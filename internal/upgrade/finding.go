@@ -64,6 +64,7 @@ const (
 	NotObserved        = "not-observed"
 	MaintenanceWindow  = "window"
 	WindowTooShort     = "window-length"
+	Locked             = "locked"
 	BadWaiver          = "waiver"
 	ChosenByPolicy     = "policy"
 )

@@ -15,11 +15,13 @@ const (
 
 // Action is what a person did to an upgrade.
 type Action struct {
-	At     time.Time `json:"at"`
-	What   string    `json:"what"`           // the update's name: "retry"
-	Node   string    `json:"node,omitempty"` // "" is the upgrade as a whole
-	By     string    `json:"by,omitempty"`
-	Reason string    `json:"reason,omitempty"`
+	At   time.Time `json:"at"`
+	What string    `json:"what"`           // the update's name: "retry"
+	Node string    `json:"node,omitempty"` // "" is the upgrade as a whole
+	// Cluster is which one of a fleet; "" is the fleet as a whole.
+	Cluster string `json:"cluster,omitempty"`
+	By      string `json:"by,omitempty"`
+	Reason  string `json:"reason,omitempty"`
 }
 
 // Record adds what people did, in the order of time. What is there already is not added again.

@@ -74,7 +74,7 @@ func (b *Bed) permitPawl(ctx context.Context) error {
 	}, metav1.CreateOptions{})
 	errs = errors.Join(errs, err)
 	_, err = b.client.RbacV1().Roles(metav1.NamespaceSystem).Create(ctx, &rbacv1.Role{
-		ObjectMeta: meta, Rules: []rbacv1.PolicyRule{rule("", "pods/exec", "create", "get")},
+		ObjectMeta: meta, Rules: []rbacv1.PolicyRule{rule("", "pods/exec", "create", "get"), rule("coordination.k8s.io", "leases", "create", "update")},
 	}, metav1.CreateOptions{})
 	errs = errors.Join(errs, err)
 	_, err = b.client.RbacV1().RoleBindings(metav1.NamespaceSystem).Create(ctx, &rbacv1.RoleBinding{

@@ -25,7 +25,7 @@ localhost:7233, where "pawl dev" has one.
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(devCommand(), planCommand(), inventoryCommand(), startCommand(), statusCommand(), watchCommand(),
-		scheduleCommand(), reportCommand(), versionCommand())
+		scheduleCommand(), fleetCommand(), reportCommand(), versionCommand())
 	root.AddCommand(decisionCommands()...)
 	return root
 }

@@ -25,6 +25,7 @@ func standInWorker(c client.Client) worker.Worker {
 	w.RegisterWorkflowWithOptions(standInInventory, workflow.RegisterOptions{Name: workflows.ClusterInventoryName})
 	w.RegisterWorkflowWithOptions(standInUpgrade, workflow.RegisterOptions{Name: workflows.ClusterUpgradeName})
 	w.RegisterWorkflowWithOptions(standInScheduled, workflow.RegisterOptions{Name: workflows.ScheduledUpgradeName})
+	w.RegisterWorkflowWithOptions(workflows.FleetUpgrade, workflow.RegisterOptions{Name: workflows.FleetUpgradeName}) // the real one, over stand-ins
 	w.RegisterWorkflowWithOptions(standInNode, workflow.RegisterOptions{Name: workflows.NodeUpgradeName})
 	w.RegisterActivityWithOptions(standInDrain, activity.RegisterOptions{Name: "drain"})
 	return w

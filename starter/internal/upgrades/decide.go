@@ -30,6 +30,11 @@ func (c *Client) Decide(ctx context.Context, cluster, node, update string, d any
 	if update == workflows.UpdateRetarget {
 		patience = planPatience
 	}
+	return c.update(ctx, op, id, absent, update, d, patience)
+}
+
+// update sends an update and waits until it has been carried out, or rejected.
+func (c *Client) update(ctx context.Context, op, id, absent, update string, d any, patience time.Duration) (answer string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	handle, err := c.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{

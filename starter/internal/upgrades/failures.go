@@ -92,8 +92,9 @@ func failuresIn(node string, events []*historypb.HistoryEvent) []snapshot.Failur
 			ids[e.GetEventId()] = scheduled.GetActivityId()
 		}
 		started := e.GetActivityTaskStartedEventAttributes()
-		if started.GetAttempt() > 1 && started.GetLastFailure() != nil {
-			found = append(found, snapshot.Failure{Node: node, Activity: ids[started.GetScheduledEventId()],
+		id := ids[started.GetScheduledEventId()]
+		if started.GetAttempt() > 1 && started.GetLastFailure() != nil && id != workflows.KeepLockID { // which is no step
+			found = append(found, snapshot.Failure{Node: node, Activity: id,
 				At: e.GetEventTime().AsTime(), Text: failureText(started.GetLastFailure())})
 		}
 	}

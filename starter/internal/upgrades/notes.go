@@ -12,6 +12,7 @@ import (
 
 	"github.com/pawl-dev/pawl/internal/upgrade"
 	"github.com/pawl-dev/pawl/starter/internal/snapshot"
+	"github.com/pawl-dev/pawl/workflows"
 )
 
 // notesOf says what Temporal knows of the activities that are under way: what they report of themselves, and why they
@@ -35,7 +36,8 @@ func notesOf(node string, pending []*workflowpb.PendingActivityInfo) []snapshot.
 		for _, text := range progressOf(a) {
 			add(about + text)
 		}
-		if a.GetAttempt() > 1 && a.GetLastFailure() != nil {
+		goesOn := a.GetActivityId() == workflows.KeepLockID && a.GetState() == enumspb.PENDING_ACTIVITY_STATE_STARTED
+		if a.GetAttempt() > 1 && a.GetLastFailure() != nil && !goesOn {
 			add(about + fmt.Sprintf("retrying, attempt %d: %s", a.GetAttempt(), failureText(a.GetLastFailure())))
 		}
 	}
