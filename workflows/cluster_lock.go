@@ -36,7 +36,7 @@ func (u *clusterUpgrade) acquireLock(ctx workflow.Context) error {
 		return err
 	}
 	u.lock.lost = nil
-	ctx, u.lock.stop = workflow.WithCancel(ctx)
+	ctx, u.lock.stop = workflow.NewDisconnectedContext(ctx) // whoever aborts waits for nodes that are under way, and so does the lock
 	kept := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, keepLockOptions()), act.KeepLock, u.lockInput(ctx))
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		if err := kept.Get(ctx, nil); err != nil && !temporal.IsCanceledError(err) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/pawl-dev/pawl/activities"
@@ -118,8 +119,27 @@ func TestLockIsReleasedWhenTheUpgradeIsCancelled(t *testing.T) {
 	b := newBench(t, planOf(1, 1, 1))
 	b.fail["drainNode w1"] = []error{failedWith("blocked", activities.Outcome{Attempt: 1})}
 	b.RegisterDelayedCallback(b.CancelWorkflow, time.Hour)
-	_, err := b.run()
-	require.Error(t, err)
+	r, err := b.run()
+	require.NoError(t, err)
+	require.Equal(t, upgrade.Aborted, r.Status.State)
+	require.Equal(t, "release", verbs(b.locks)[len(b.locks)-1])
+}
+
+// TestLockIsKeptWhileAnAbortWaits: the node that is under way finishes, and the lock is renewed until it has.
+func TestLockIsKeptWhileAnAbortWaits(t *testing.T) {
+	b := newBench(t, planOf(1, 1, 1))
+	b.kept = time.Hour
+	var done []string // by then
+	b.SetOnActivityCanceledListener(func(info *activity.Info) {
+		if info.ActivityType.Name == "KeepLock" {
+			done = slices.Clone(b.log)
+		}
+	})
+	b.RegisterDelayedCallback(b.CancelWorkflow, time.Minute)
+	r, err := b.run()
+	require.NoError(t, err)
+	require.Equal(t, upgrade.Aborted, r.Status.State)
+	require.Contains(t, done, "verifyControlPlane cp1", "the last step of the node that was under way")
 	require.Equal(t, "release", verbs(b.locks)[len(b.locks)-1])
 }
 
