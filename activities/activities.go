@@ -11,6 +11,8 @@ type Activities struct {
 	Directory Directory
 	Past      Past
 	Upgrades  Upgrades
+	// Link is where Temporal's UI shows a run of a workflow, "" where that is not known.
+	Link func(workflow, run string) string
 }
 
 // open opens a node from both sides: its cluster's API, and its machine.

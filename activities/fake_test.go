@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -34,14 +35,20 @@ type world struct {
 	passes     []upgrade.DrainPass // what the next drain passes find
 	pause      time.Duration       // between two drain passes
 	probe      func(context.Context) error
-	locks      []upgrade.Lock     // what the next calls find of the lock
-	errs       map[string][]error // what the next calls of a method return
+	locks      []upgrade.Lock // what the next calls find of the lock
+	settings   upgrade.Settings
+	hooks      map[string]Hook
+	looks      [][]upgrade.CheckResult // what the next looks at a gate see
+	ran        []string                // hooks
+	sent       []any                   // to webhooks
+	keys       []string                // under which it was sent
+	errs       map[string][]error      // what the next calls of a method return
 	mu         sync.Mutex
 	calls      []string
 }
 
 func (w *world) Settings(string) (upgrade.Settings, error) {
-	return upgrade.Settings{}, w.next("Settings")
+	return w.settings, w.next("Settings")
 }
 func (w *world) Measured(context.Context, string) (upgrade.Measured, error) {
 	return w.measured, w.next("Measured")
@@ -143,6 +150,47 @@ func (d directory) API(string) (API, error) { return api{world: d.world}, nil }
 func (d directory) Host(_, node, _ string) (Host, error) {
 	return host{world: d.world, node: node}, nil
 }
+
+func (d directory) Notification(_, name string) (Webhook, error) {
+	return webhook{d.world, name}, d.next("Notification " + name)
+}
+func (d directory) Hook(_, name string) (Hook, error) { return d.hooks[name], d.next("Hook " + name) }
+func (d directory) Gate(string) (Gate, error)         { return d.world, d.next("Gate") }
+
+// webhook keeps what it is sent.
+type webhook struct {
+	*world
+	name string
+}
+
+func (w webhook) Check() error { return w.next("Check " + w.name) }
+func (w webhook) Send(_ context.Context, key string, body any) (string, error) {
+	w.sent = append(w.sent, body)
+	w.world.mu.Lock()
+	w.keys = append(w.keys, key)
+	w.world.mu.Unlock()
+	return "thanks", w.next("Send " + w.name)
+}
+
+// Look implements Gate: what the next looks see.
+func (w *world) Look(context.Context) []upgrade.CheckResult {
+	_ = w.next("Look")
+	results := w.looks[0]
+	if len(w.looks) > 1 {
+		w.looks = w.looks[1:]
+	}
+	return results
+}
+func (w *world) RunHook(_ context.Context, unit string, argv, env []string, most time.Duration) (string, error) {
+	w.ran = append(w.ran, strings.Join(append(append([]string{unit, most.String()}, argv...), env...), " "))
+	return "said", w.next("RunHook")
+}
+func (w *world) ForgetHook(_ context.Context, unit string) error { return w.next("ForgetHook " + unit) }
+func (w *world) RunJob(_ context.Context, manifest []byte, name, key string, env []string, most time.Duration) (string, error) {
+	w.ran = append(w.ran, strings.Join(append([]string{string(manifest), name, key, most.String()}, env...), " "))
+	return "logged", w.next("RunJob")
+}
+func (w *world) CheckJob(context.Context, []byte) error { return w.next("CheckJob") }
 
 type api struct {
 	unneededAPI

@@ -106,7 +106,7 @@ func translate(ctx context.Context, err error, outcome any) error {
 	kind := fault.KindOf(err)
 	final := false
 	switch kind {
-	case fault.InvalidInput, fault.NotFound, fault.SkewViolation, fault.PreflightFailed, fault.VerificationFailed, fault.DrainBlocked:
+	case fault.InvalidInput, fault.NotFound, fault.SkewViolation, fault.PreflightFailed, fault.VerificationFailed, fault.DrainBlocked, fault.HookFailed:
 		final = true
 	case fault.CommandFailed, fault.Unauthorized, fault.Unexpected:
 		final = activity.GetInfo(ctx).Attempt >= attemptsWhenRefused

@@ -88,7 +88,14 @@ func (a *Activities) observe(ctx context.Context, cluster string, target func(up
 	if seen.Cluster.Measured, err = a.Past.Measured(ctx, cluster); err != nil {
 		activity.GetLogger(ctx).Warn("The estimate is from typical durations", "cluster", cluster, "error", err)
 	}
-	return seen, a.observeHosts(ctx, &seen.Cluster, seen.Settings, target(seen.Cluster), besides)
+	// Both take a while, and neither has to do with the other.
+	var added []upgrade.Finding
+	var looking sync.WaitGroup
+	looking.Go(func() { added = a.lookAtAdditions(ctx, cluster, seen.Settings, api) })
+	err = a.observeHosts(ctx, &seen.Cluster, seen.Settings, target(seen.Cluster), besides)
+	looking.Wait()
+	seen.Cluster.Problems = append(seen.Cluster.Problems, added...)
+	return seen, err
 }
 
 // minorOf names a minor, by one of its versions, whose packages a node may need on the way of the cluster to a target.

@@ -21,6 +21,34 @@ type Directory interface {
 	API(cluster string) (API, error)
 	// Host opens the machine behind a node. address is the node's InternalIP; the definition may override it.
 	Host(cluster, node, address string) (Host, error)
+	// Notification opens a place that is notified, by its name in the definition.
+	Notification(cluster, name string) (Webhook, error)
+	// Hook reads what a hook of the definition does.
+	Hook(cluster, name string) (Hook, error)
+	// Gate opens the health checks of the definition.
+	Gate(cluster string) (Gate, error)
+}
+
+// Webhook is an address that takes JSON. It is never part of an error.
+type Webhook interface {
+	// Send sends body once and returns the beginning of the answer. key is the same for all attempts to send the same.
+	// fault.HookFailed is a refusal, fault.Unreachable what may pass by itself.
+	Send(ctx context.Context, key string, body any) (string, error)
+	// Check says whether the address can be read, and sends nothing.
+	Check() error
+}
+
+// Hook is what a hook does: one of the three.
+type Hook struct {
+	Command  []string // an argument vector, run as root
+	Manifest []byte   // of a Job
+	Webhook  Webhook
+}
+
+// Gate is what must be true of the workloads.
+type Gate interface {
+	// Look looks once at all checks. What is not known is not true, and its value says why.
+	Look(ctx context.Context) []upgrade.CheckResult
 }
 
 // Past is what is known of earlier upgrades.
@@ -92,6 +120,12 @@ type API interface {
 	SnapshotEtcd(ctx context.Context, node, file string) (upgrade.Snapshot, error)
 	// ClusterConfiguration returns kubeadm's ConfigMaps as YAML, by name, for the backup.
 	ClusterConfiguration(ctx context.Context) (map[string]string, error)
+	// RunJob makes the Job of a manifest, or finds the one made for the same key already, waits for its end and returns
+	// the last lines of its log. name makes the Job's own; env is NAME=value for its containers. fault.HookFailed is a Job
+	// that failed or took longer than most.
+	RunJob(ctx context.Context, manifest []byte, name, key string, env []string, most time.Duration) (string, error)
+	// CheckJob returns nil when the API would take the Job of the manifest. None is made.
+	CheckJob(ctx context.Context, manifest []byte) error
 }
 
 // Host is a node's machine: its packages, its kubeadm and its kubelet.
@@ -126,4 +160,10 @@ type Host interface {
 	// KeepSnapshot moves an etcd snapshot from file into the backup folder named id, mode 600, and verifies that it
 	// has the size that etcd gave.
 	KeepSnapshot(ctx context.Context, id, file string, s upgrade.Snapshot) error
+	// RunHook runs a command as root as the unit of that name, or waits for the one that was begun already, and returns
+	// the end of its output. The outcome is kept until ForgetHook. fault.HookFailed is a command that failed, took longer
+	// than most, or whose outcome nobody knows.
+	RunHook(ctx context.Context, unit string, argv, env []string, most time.Duration) (string, error)
+	// ForgetHook forgets the outcome of a hook's command.
+	ForgetHook(ctx context.Context, unit string) error
 }

@@ -50,7 +50,9 @@ func (d *directory) Settings(cluster string) (upgrade.Settings, error) {
 }
 
 // API implements activities.Directory.
-func (d *directory) API(cluster string) (activities.API, error) {
+func (d *directory) API(cluster string) (activities.API, error) { return d.kube(cluster) }
+
+func (d *directory) kube(cluster string) (*kube.Cluster, error) {
 	c, err := config.Load(d.folder, cluster)
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"os"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/pawl-dev/pawl/activities"
 	"github.com/pawl-dev/pawl/internal/config"
+	"github.com/pawl-dev/pawl/internal/temporalui"
 	"github.com/pawl-dev/pawl/workflows"
 )
 
@@ -78,7 +80,10 @@ func run(clusters string) error {
 		WorkerStopTimeout: stopTimeout,
 		Interceptors:      []interceptor.WorkerInterceptor{activities.NewInterceptor()},
 	})
-	register(w, &activities.Activities{Directory: newDirectory(clusters), Past: past{temporal}, Upgrades: upgrades{temporal}})
+	link := func(workflow, run string) string {
+		return temporalui.Link(cmp.Or(options.HostPort, client.DefaultHostPort), os.Getenv("PAWL_TEMPORAL_UI"), cmp.Or(options.Namespace, client.DefaultNamespace), workflow, run)
+	}
+	register(w, &activities.Activities{Directory: newDirectory(clusters), Past: past{temporal}, Upgrades: upgrades{temporal}, Link: link})
 	logger.Info("pawl-worker is ready", "taskQueue", workflows.TaskQueue, "clusters", names)
 	return w.Run(interrupted())
 }

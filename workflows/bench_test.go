@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,6 +38,9 @@ type bench struct {
 	kept  time.Duration                 // how long it is, at a time
 	fail  map[string][]error            // by entry of the log: what the next attempts return
 	tell  map[string]activities.Outcome // by entry of the log: what an attempt that succeeds returns
+
+	keys     []string // of runs of hooks
+	notified []string // "ops hold: w1: Drain: blocked"
 }
 
 func newBench(t *testing.T, plan upgrade.Plan) *bench {
@@ -76,6 +80,31 @@ func newBench(t *testing.T, plan upgrade.Plan) *bench {
 			return b.do(fmt.Sprintf("backUp %s snapshot=%t", in.Node, in.Snapshot))
 		})
 	b.mockLock()
+	b.OnActivity(act.RunHook, mock.Anything, mock.Anything).Return(
+		func(_ context.Context, in activities.HookInput) (activities.Outcome, error) {
+			b.keys = append(b.keys, in.Run.Key)
+			return b.do(strings.TrimRight(fmt.Sprintf("hook %s %s %s", in.Hook.Name, in.Run.Event, in.Run.Node), " "))
+		})
+	b.OnActivity(act.ForgetHook, mock.Anything, mock.Anything).Return(nil)
+	b.OnActivity(act.CheckHealth, mock.Anything, mock.Anything).After(2 * time.Minute).Return(
+		func(_ context.Context, in activities.HealthInput) (activities.Outcome, error) {
+			return b.do("checkHealth")
+		})
+	b.OnActivity(act.Notify, mock.Anything, mock.Anything).Return(
+		func(_ context.Context, in activities.NotifyInput) error {
+			if errs := b.fail["notify "+in.To]; len(errs) > 0 {
+				b.fail["notify "+in.To] = errs[1:]
+				return errs[0]
+			}
+			text := in.To + " " + string(in.Message.Event)
+			for _, more := range []string{in.Message.Node, in.Message.Reason} {
+				if more != "" {
+					text += ": " + more
+				}
+			}
+			b.notified = append(b.notified, text)
+			return nil
+		})
 	b.OnActivity(act.PrepareNode, mock.Anything, mock.Anything).Return(activities.Outcome{}, nil)
 	for step, activity := range nodeActivities {
 		b.OnActivity(activity, mock.Anything, mock.Anything).After(time.Minute).Return(

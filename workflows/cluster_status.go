@@ -41,8 +41,9 @@ func newClusterUpgrade(ctx workflow.Context, in ClusterUpgradeInput) (*clusterUp
 		return nil, err
 	}
 	u.holds = &holds{changed: u.changed, did: func(a upgrade.Action) { u.status.Record(a) }}
+	u.health.turn = workflow.NewMutex(ctx)
 	workflow.Go(ctx, u.listenToNodes)
-	return u, errors.Join(u.holds.offerRetry(ctx), u.offerSteering(ctx), u.offerWindow(ctx))
+	return u, errors.Join(u.holds.offerRetry(ctx), u.holds.offerPass(ctx), u.offerSteering(ctx), u.offerWindow(ctx))
 }
 
 func (u *clusterUpgrade) listenToNodes(ctx workflow.Context) {
@@ -109,19 +110,19 @@ func (u *clusterUpgrade) stageNow() *upgrade.Progress {
 func (u *clusterUpgrade) keptByStage() *[]upgrade.Hold { return &u.stageNow().Holds }
 
 func (u *clusterUpgrade) clusterInput() activities.ClusterInput {
-	return activities.ClusterInput{Cluster: u.plan.Cluster, Version: u.hop().To, Settings: u.plan.Settings}
+	return activities.ClusterInput{Cluster: u.plan.Cluster, Version: u.hop().To, Settings: u.plan.Settings.OfSteps()}
 }
 
 func (u *clusterUpgrade) nodeInput(n upgrade.NodePlan) activities.NodeInput {
 	return activities.NodeInput{
 		Cluster: u.plan.Cluster, Node: n.Node, Address: n.Address, Role: n.Role, Version: n.To,
-		Settings: u.plan.Settings, Owner: u.id,
+		Settings: u.plan.Settings.OfSteps(), Owner: u.id,
 	}
 }
 
 func (u *clusterUpgrade) nodeUpgradeInput(n upgrade.NodePlan) NodeUpgradeInput {
 	return NodeUpgradeInput{
-		Cluster: u.plan.Cluster, Hop: u.status.Hop, Plan: n, Settings: u.plan.Settings, Owner: u.id, EndpointWatchers: u.watchers,
+		Cluster: u.plan.Cluster, Hop: u.status.Hop, Plan: n, Settings: u.plan.Settings.OfSteps(), Owner: u.id, EndpointWatchers: u.watchers,
 		Unskippable: u.plan.Unskippable(u.status.Hop, n),
 	}
 }
@@ -129,7 +130,7 @@ func (u *clusterUpgrade) nodeUpgradeInput(n upgrade.NodePlan) NodeUpgradeInput {
 // planned takes the plan into the status.
 func (u *clusterUpgrade) planned(ctx workflow.Context) {
 	s := u.plan.NewStatus()
-	s.Stages, s.Actions, s.Started, s.State = u.status.Stages, u.status.Actions, u.status.Started, upgrade.Running
+	s.Stages, s.Actions, s.Notices, s.Started, s.State = u.status.Stages, u.status.Actions, u.status.Notices, u.status.Started, upgrade.Running
 	u.status = s
 	u.changed(ctx)
 }
@@ -194,6 +195,7 @@ func (u *clusterUpgrade) changed(ctx workflow.Context) {
 	}
 	workflow.SetCurrentDetails(ctx, clusterDetails(*s))
 	u.tellFleet(ctx)
+	u.notifyOfWaits(ctx)
 }
 
 // waits are what it waits for now: people first.
@@ -209,6 +211,9 @@ func (u *clusterUpgrade) waits() []upgrade.Wait {
 	}
 	if u.windows.wait != nil {
 		waits = append(waits, *u.windows.wait)
+	}
+	if u.health.wait != nil {
+		waits = append(waits, *u.health.wait)
 	}
 	if u.paused() {
 		waits = append(waits, u.steering.pause.Wait)
@@ -230,12 +235,14 @@ func (u *clusterUpgrade) finish(ctx workflow.Context, err error) (*Report, error
 	if err != nil {
 		u.status.State, u.status.Message = upgrade.Failed, reason(err)
 		workflow.SetCurrentDetails(ctx, clusterDetails(u.status))
+		u.notifyOfEnd(ctx)
 		return nil, err
 	}
 	if len(u.plan.Hops) == 0 && end == upgrade.Done {
 		u.status.Message = fmt.Sprintf("%s is at %s already", u.plan.Cluster, u.plan.Target)
 	}
 	workflow.SetCurrentDetails(ctx, clusterDetails(u.status))
+	u.notifyOfEnd(ctx)
 	err = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
 	return &Report{Status: u.status, Backup: strings.Join(u.backups, ", ")}, err
 }

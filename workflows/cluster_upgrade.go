@@ -42,16 +42,15 @@ func (u *clusterUpgrade) upgradeHop(ctx workflow.Context) error {
 	if left, err := u.awaitHop(ctx); err != nil || !left {
 		return err
 	}
-	to := u.hop().To.String()
-	stages := []stage{
+	to, last := u.hop().To.String(), u.status.Hop == len(u.plan.Hops)
+	stages := slices.Concat(u.hooksBefore(), []stage{
 		{"Check the control plane", u.checkControlPlane},
 		{"Back up etcd and the configuration", u.backUp},
 		{"Upgrade the control plane to " + to, u.upgradeControlPlane},
 		{"Upgrade the control plane's kubelets to " + to, u.upgradeControlPlaneKubelets},
 		{"Upgrade the workers to " + to, u.upgradeWorkers},
-		{"Verify the cluster", u.verifyCluster},
-	}
-	if u.status.Hop < len(u.plan.Hops) {
+	}, u.lastHealth(), []stage{{"Verify the cluster", u.verifyCluster}}, u.hooksAfter(last))
+	if !last {
 		stages = append(stages, stage{"Check that the rest of the plan still fits", u.checkRest})
 	}
 	for _, s := range stages {
@@ -71,21 +70,23 @@ type stage struct {
 
 // clusterUpgrade is the state of one upgrade.
 type clusterUpgrade struct {
-	input    ClusterUpgradeInput // but for a target that was changed on the way
-	id       string              // of the workflow: the owner of what is cordoned
-	plan     upgrade.Plan
-	status   upgrade.Status
-	holds    *holds
-	steering steering
-	windows  windows
-	approval *upgrade.Wait // nil while nothing waits for one
-	leftOut  []string      // nodes that a person skipped
-	canary   bool          // the first worker has been drained and was approved of
-	lock     clusterLock
-	told     clusterState               // what the fleet's upgrade was told last
-	backups  []string                   // of each hop so far
-	watchers int                        // of endpoints, before anything was touched
-	prepared map[string]workflow.Future // by node, of the hop under way
+	input     ClusterUpgradeInput // but for a target that was changed on the way
+	id        string              // of the workflow: the owner of what is cordoned
+	plan      upgrade.Plan
+	status    upgrade.Status
+	holds     *holds
+	steering  steering
+	windows   windows
+	health    healthGate
+	notifying notifying
+	approval  *upgrade.Wait // nil while nothing waits for one
+	leftOut   []string      // nodes that a person skipped
+	canary    bool          // the first worker has been drained and was approved of
+	lock      clusterLock
+	told      clusterState               // what the fleet's upgrade was told last
+	backups   []string                   // of each hop so far
+	watchers  int                        // of endpoints, before anything was touched
+	prepared  map[string]workflow.Future // by node, of the hop under way
 }
 
 func (u *clusterUpgrade) hop() upgrade.Hop { return u.plan.Hops[u.status.Hop-1] }
@@ -98,11 +99,15 @@ func (u *clusterUpgrade) makePlan(ctx workflow.Context) error {
 	if err != nil {
 		return err
 	}
+	u.notifyAs(plan.Settings)
 	if plan.Refused() {
 		return refused(plan)
 	}
 	u.plan = plan
 	u.planned(ctx)
+	if len(plan.Hops) > 0 {
+		u.notify(ctx, upgrade.EventStart, upgrade.Wait{})
+	}
 	return u.takeLock(ctx)
 }
 
@@ -197,7 +202,13 @@ func (u *clusterUpgrade) upgradeNode(ctx workflow.Context, n upgrade.NodePlan, w
 	if prepared := u.prepared[n.Node]; prepared != nil {
 		_ = prepared.Get(ctx, nil) // a convenience: the node's own steps fetch what is missing
 	}
+	if err := u.awaitHealth(ctx); err != nil {
+		return err
+	}
 	if err := u.awaitNode(ctx, n); err != nil {
+		return err
+	}
+	if err := u.hook(ctx, upgrade.BeforeNode, n); err != nil {
 		return err
 	}
 	if err := u.checkLock(ctx); err != nil {
@@ -222,7 +233,8 @@ func (u *clusterUpgrade) upgradeNode(ctx workflow.Context, n upgrade.NodePlan, w
 	if done.State == upgrade.Aborted {
 		return errStopped
 	}
-	return nil
+	u.disturbed(n)
+	return u.hook(ctx, upgrade.AfterNode, n)
 }
 
 // prepareNodes fetches what every node of the hop will need, a few nodes at a time, while others are worked on. Workers

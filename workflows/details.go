@@ -35,6 +35,9 @@ func clusterDetails(s upgrade.Status) string {
 	for _, stage := range s.Stages {
 		fmt.Fprintf(&b, "- %s %s\n", symbol(stage.State), stage.Title)
 	}
+	for _, n := range s.Notices {
+		fmt.Fprintf(&b, "- ⚠️ %s\n", n.Text)
+	}
 	if len(s.Nodes) > 0 {
 		b.WriteString("\n| | node | from | to |\n|---|---|---|---|\n")
 	}

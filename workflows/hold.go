@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -90,13 +91,18 @@ func (h *holds) offerRetry(ctx workflow.Context) error {
 	return offer(ctx, h, choiceRetry, "trying again", func(Decision) error { return nil }, func(Decision, *decided) {})
 }
 
+// offerPass registers the choice to go on without a hook or a health gate.
+func (h *holds) offerPass(ctx workflow.Context) error {
+	return offer(ctx, h, choicePass, "going on without it", needsReason, func(Decision, *decided) {})
+}
+
 // attempt does something until it succeeds or a person gives it up. do is told what was decided since its last try, nil
 // at first. Each hold is kept in kept, which is asked for anew each time because what it is part of may move.
 func (h *holds) attempt(ctx workflow.Context, what string, choices []upgrade.Choice, kept func() *[]upgrade.Hold, do func(*decided) error) error {
 	var chosen *decided
 	for {
 		err := do(chosen)
-		if err == nil || temporal.IsCanceledError(err) || ctx.Err() != nil {
+		if err == nil || errors.Is(err, errStopped) || temporal.IsCanceledError(err) || ctx.Err() != nil {
 			return err
 		}
 		w := &hold{Wait: upgrade.Wait{For: upgrade.ForDecision, Node: h.node, At: what, Reason: reason(err), Since: workflow.Now(ctx), Choices: choices}}
@@ -124,7 +130,7 @@ func (h *holds) attempt(ctx workflow.Context, what string, choices []upgrade.Cho
 		switch chosen.What {
 		case UpdateSkip:
 			return errSkipped
-		case UpdateSkipDrain:
+		case UpdateSkipDrain, UpdatePass:
 			return errPassed
 		}
 	}

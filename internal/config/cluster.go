@@ -32,6 +32,10 @@ type Cluster struct {
 	Retry      Retry           `json:"retry"`
 	Verify     Verify          `json:"verify"`
 	Windows    upgrade.Windows `json:"windows"`
+
+	Notifications []Notification `json:"notifications"`
+	Hooks         []Hook         `json:"hooks"`
+	Health        Health         `json:"health"`
 }
 
 // SSH says how the machines are reached.
@@ -158,6 +162,7 @@ func (c *Cluster) complete(name, dir string) error {
 		}
 	}
 	c.Packages.Repository = strings.TrimRight(c.Packages.Repository, "/")
+	c.completeAdditions(dir)
 
 	switch {
 	case c.Name != name:
@@ -185,8 +190,10 @@ func (c *Cluster) complete(name, dir string) error {
 	case !strings.Contains(c.Packages.Repository, "://"):
 		return fmt.Errorf("packages.repository: is %q, wanted a URL like %s", c.Packages.Repository, defaultRepository)
 	}
-	_, err := c.Windows.Calendar()
-	return err
+	if _, err := c.Windows.Calendar(); err != nil {
+		return err
+	}
+	return c.checkAdditions()
 }
 
 func orString(field *string, value string) {
@@ -201,7 +208,7 @@ func orDuration(field *upgrade.Duration, value time.Duration) {
 
 // Settings are the parts that shape a plan.
 func (c *Cluster) Settings() upgrade.Settings {
-	return upgrade.Settings{
+	s := upgrade.Settings{
 		Repository:            c.Packages.Repository,
 		IgnorePreflightErrors: c.Kubeadm.IgnorePreflightErrors,
 		MaxUnavailable:        c.Workers.MaxUnavailable,
@@ -211,6 +218,8 @@ func (c *Cluster) Settings() upgrade.Settings {
 		Verify:                upgrade.Verify{Timeout: c.Verify.Timeout},
 		Windows:               c.Windows,
 	}
+	c.addTo(&s)
+	return s
 }
 
 // Names lists the clusters that dir defines, in order.

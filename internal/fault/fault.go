@@ -20,6 +20,7 @@ const (
 	Unauthorized       Kind = "Unauthorized"       // stop: a key, token or host key was refused
 	PreflightFailed    Kind = "PreflightFailed"    // hold: something must be put right before the step
 	VerificationFailed Kind = "VerificationFailed" // hold: the step ran, its effect is not what it must be
+	HookFailed         Kind = "HookFailed"         // hold: what a person added to the runbook said no
 	Unreachable        Kind = "Unreachable"        // retry, bounded: nothing answered, so nothing was done
 	Conflict           Kind = "Conflict"           // retry, bounded: somebody else is busy with it
 	DrainBlocked       Kind = "DrainBlocked"       // next pass until the deadline, then hold

@@ -65,7 +65,7 @@ func (a apt) download(ctx context.Context, repository string, v upgrade.Version,
 	unit := "pawl-apt-download-" + v.String()
 	dir := "/run/pawl/" + unit
 	const op = "download packages"
-	end, found, err := a.awaitJob(ctx, unit)
+	end, found, err := a.awaitJob(ctx, job{unit: unit})
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (a apt) install(ctx context.Context, repository string, v upgrade.Version, 
 	op := "install " + strings.Join(packages, ", ") + " " + v.String()
 	unit := "pawl-apt-install-" + strings.Join(packages, "-") + "-" + v.String()
 	// Before all else: an apt that an earlier run started must be left alone until it ends.
-	end, found, err := a.awaitJob(ctx, unit)
+	end, found, err := a.awaitJob(ctx, job{unit: unit})
 	if err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func (a apt) notAt(ctx context.Context, v upgrade.Version, packages []string) ([
 // in /var/lib/dpkg/updates (dpkg(1), --configure; apt refuses to work until then).
 func (a apt) repair(ctx context.Context) error {
 	const op, unit = "repair packages", "pawl-dpkg-configure"
-	if end, found, err := a.awaitJob(ctx, unit); err != nil || found && end.failure != "" {
+	if end, found, err := a.awaitJob(ctx, job{unit: unit}); err != nil || found && end.failure != "" {
 		return firstError(err, a.aptFault(op, end))
 	}
 	states, err := a.must(ctx, op, "dpkg-query", "-W", "-f", "${db:Status-Status}\n")

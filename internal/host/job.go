@@ -2,8 +2,10 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/pawl-dev/pawl/internal/fault"
 )
@@ -16,6 +18,11 @@ import (
 type job struct {
 	unit string // without ".service"; names the command and the version, so that a job is never taken for another
 	argv []string
+	env  []string      // NAME=value, beside what every job gets
+	most time.Duration // how long it may take; 0 is for ever
+	// keep: its outcome stays until forget. The command cannot tell that it has run already, so it must not run again for
+	// an outcome that got lost on the way.
+	keep bool
 }
 
 // ending is the outcome of a job.
@@ -33,7 +40,7 @@ type jobState struct {
 
 // runJob runs the job, or waits for the one that runs already, and returns its outcome once.
 func (h *Host) runJob(ctx context.Context, j job) (ending, error) {
-	if end, found, err := h.awaitJob(ctx, j.unit); found || err != nil {
+	if end, found, err := h.awaitJob(ctx, j); found || err != nil {
 		return end, err
 	}
 	argv := []string{
@@ -42,8 +49,14 @@ func (h *Host) runJob(ctx context.Context, j job) (ending, error) {
 		// A unit starts in a nearly empty environment. needrestart would restart the container runtime after apt.
 		"--setenv=HOME=/root", "--setenv=LC_ALL=C.UTF-8", "--setenv=DEBIAN_FRONTEND=noninteractive",
 		"--setenv=NEEDRESTART_SUSPEND=1", "--setenv=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"--",
 	}
+	for _, env := range j.env {
+		argv = append(argv, "--setenv="+env)
+	}
+	if j.most > 0 { // RuntimeMaxSec= is for services that stay; the start of a oneshot is all of it
+		argv = append(argv, fmt.Sprintf("--property=TimeoutStartSec=%dms", j.most.Milliseconds()))
+	}
+	argv = append(argv, "--")
 	for _, arg := range j.argv {
 		argv = append(argv, strings.ReplaceAll(arg, "$", "$$")) // systemd expands $VARIABLE in commands
 	}
@@ -51,7 +64,7 @@ func (h *Host) runJob(ctx context.Context, j job) (ending, error) {
 	if err != nil {
 		return ending{}, err
 	}
-	end, found, err := h.awaitJob(ctx, j.unit)
+	end, found, err := h.awaitJob(ctx, j)
 	switch {
 	case err != nil:
 		return ending{}, err
@@ -63,8 +76,10 @@ func (h *Host) runJob(ctx context.Context, j job) (ending, error) {
 	return ending{}, h.vanished(j.unit)
 }
 
-// awaitJob waits for the end of a job that was started before, and forgets it. found is false when there is none.
-func (h *Host) awaitJob(ctx context.Context, unit string) (end ending, found bool, err error) {
+// awaitJob waits for the end of a job that was started before, and forgets it unless it is to be kept. found is false
+// when there is none.
+func (h *Host) awaitJob(ctx context.Context, j job) (end ending, found bool, err error) {
+	unit := j.unit
 	for first := true; ; first = false {
 		s, err := h.jobState(ctx, unit)
 		if err != nil {
@@ -77,7 +92,7 @@ func (h *Host) awaitJob(ctx context.Context, unit string) (end ending, found boo
 			}
 			return ending{}, true, h.vanished(unit)
 		case s.active == "active" || s.active == "failed":
-			end, err := h.collectJob(ctx, unit, s)
+			end, err := h.collectJob(ctx, j, s)
 			return end, true, err
 		}
 		found = true // queued or activating: the command runs
@@ -87,9 +102,9 @@ func (h *Host) awaitJob(ctx context.Context, unit string) (end ending, found boo
 	}
 }
 
-// collectJob reads a finished job's output and forgets the unit. When pawl is cut off before it is forgotten, the next
+// collectJob reads a finished job's output and, unless it is to be kept, forgets the unit. When pawl is cut off before it is forgotten, the next
 // run collects the same outcome again.
-func (h *Host) collectJob(ctx context.Context, unit string, s jobState) (ending, error) {
+func (h *Host) collectJob(ctx context.Context, j job, s jobState) (ending, error) {
 	var end ending
 	if s.active == "failed" {
 		end.failure = fmt.Sprintf("%s, status %s", s.result, s.status)
@@ -105,7 +120,10 @@ func (h *Host) collectJob(ctx context.Context, unit string, s jobState) (ending,
 		return ending{}, err
 	}
 	end.output = r.Stdout
-	return end, h.forgetJob(ctx, unit, s)
+	if j.keep {
+		return end, nil
+	}
+	return end, h.forgetJob(ctx, j.unit, s)
 }
 
 // forgetJob unloads a finished unit. `systemctl stop` ends nothing: the command has ended already.
@@ -141,7 +159,9 @@ func (h *Host) jobState(ctx context.Context, unit string) (jobState, error) {
 	}, nil
 }
 
+// errVanished is why the outcome of a job is not known.
+var errVanished = errors.New("the unit is gone before its end was seen: the host restarted, or somebody stopped it")
+
 func (h *Host) vanished(unit string) error {
-	return fault.New(fault.OutcomeUnknown, "wait for "+unit+" on", h.node,
-		"the unit is gone before its end was seen: the host restarted, or somebody stopped it", "")
+	return fault.Wrap(fault.OutcomeUnknown, "wait for "+unit+" on", h.node, errVanished, "")
 }

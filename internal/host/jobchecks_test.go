@@ -120,6 +120,54 @@ func JobChecks(t *testing.T, r Runner, pace float64) {
 		t.Log(err)
 		forgotten("gone")
 	})
+	t.Run("a hook runs once, however often it is asked for, until it is forgotten", func(t *testing.T) {
+		hook := func(name, line string, most time.Duration) (string, error) {
+			return h.RunHook(t.Context(), "pawl-test-"+name, command(name, line).argv, []string{"PAWL_NODE=machine", "PAWL_TO=it's $HOME"}, most)
+		}
+		for _, line := range []string{`echo "$PAWL_NODE goes to $PAWL_TO"`, `echo "$PAWL_NODE is not ready"; exit 4`} {
+			sh("rm -f " + marks + "-hook")
+			var said []string
+			for range 2 {
+				out, err := hook("hook", line, time.Minute)
+				if strings.Contains(line, "exit") && (!fault.Is(err, fault.HookFailed) || !strings.Contains(err.Error(), "it failed (exit-code, status 4): machine is not ready")) {
+					t.Errorf("%q, %v", out, err)
+				}
+				said = append(said, out)
+			}
+			if n := runs("hook"); n != "1" || said[0] != said[1] {
+				t.Errorf("it ran %s times, and said %q", n, said)
+			}
+			if !strings.Contains(line, "exit") && said[0] != "machine goes to it's $HOME" {
+				t.Errorf("it said %q", said[0])
+			}
+			for range 2 {
+				if err := h.ForgetHook(t.Context(), "pawl-test-hook"); err != nil {
+					t.Error(err)
+				}
+			}
+			forgotten("hook")
+		}
+	})
+	t.Run("a hook that takes too long is ended", func(t *testing.T) {
+		_, err := h.RunHook(t.Context(), "pawl-test-slow", command("slow", "echo begun; sleep 60").argv, nil, 2*time.Second)
+		if !fault.Is(err, fault.HookFailed) || !strings.Contains(err.Error(), "it failed (timeout, status 15): begun") {
+			t.Errorf("%v", err)
+		}
+		if err := h.ForgetHook(t.Context(), "pawl-test-slow"); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("a hook that vanishes is a person's question", func(t *testing.T) {
+		done := make(chan error)
+		go func() {
+			_, err := h.RunHook(t.Context(), "pawl-test-lost", command("lost", "sleep 60").argv, nil, 5*time.Minute)
+			done <- err
+		}()
+		sh("for i in $(seq 300); do test -e " + marks + "-lost && break; sleep 0.1; done; systemctl stop pawl-test-lost; systemctl reset-failed pawl-test-lost 2>/dev/null; true")
+		if err := <-done; !fault.Is(err, fault.HookFailed) || !strings.Contains(err.Error(), "nobody knows whether it did its work") {
+			t.Errorf("%v", err)
+		}
+	})
 	t.Run("killed by a signal", func(t *testing.T) {
 		end, err := h.runJob(t.Context(), command("killed", "kill -9 $$"))
 		if err != nil || end.failure != "signal, status 9" {

@@ -53,7 +53,7 @@ func ignore(checks []string) []string {
 func (h *Host) kubeadmUpgrade(ctx context.Context, v upgrade.Version, controlPlane bool, j job) error {
 	op := strings.Join(j.argv[:3], " ")
 	// A kubeadm that runs is left alone, first of all: in the middle of its work a missing manifest is no damage.
-	end, found, err := h.awaitJob(ctx, j.unit)
+	end, found, err := h.awaitJob(ctx, j)
 	if err != nil {
 		return err
 	}

@@ -9,9 +9,11 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -27,6 +29,9 @@ type Cluster struct {
 	name   string
 	config *rest.Config
 	client kubernetes.Interface
+
+	mapOnce sync.Once
+	kinds   meta.RESTMapper // see mapper
 }
 
 // Open reads a kubeconfig and makes a client. It makes no request.

@@ -184,6 +184,10 @@ type Settings struct {
 	Retry      Retry      `json:"retry,omitzero"`
 	Verify     Verify     `json:"verify,omitzero"`
 	Windows    Windows    `json:"windows,omitzero"`
+	// What a person has added to the runbook: see Notification, Hook and Health.
+	Notifications []Notification `json:"notifications,omitempty"`
+	Hooks         []Hook         `json:"hooks,omitempty"`
+	Health        Health         `json:"health,omitzero"`
 }
 
 // ignores reports whether a check of kubeadm's preflight is not to stop it; names count whatever their case, as kubeadm has

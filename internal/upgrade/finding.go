@@ -65,13 +65,16 @@ const (
 	MaintenanceWindow  = "window"
 	WindowTooShort     = "window-length"
 	Locked             = "locked"
+	HealthGate         = "health"
+	HookProblem        = "hook"
+	Notifying          = "notification"
 	BadWaiver          = "waiver"
 	ChosenByPolicy     = "policy"
 )
 
 // waivable are the errors that a person may overrule. The others are things that pawl cannot do, or that the version skew
 // policy forbids.
-var waivable = []string{KubeadmSkew, DiskSpace, EtcdVersion, FlagRemoved, GateRemoved, BadPackage, CgroupVersion, CertificateExpiry, ClockSkew, APIRemoved, Webhook, NodeCondition, WindowTooShort}
+var waivable = []string{KubeadmSkew, DiskSpace, EtcdVersion, FlagRemoved, GateRemoved, BadPackage, CgroupVersion, CertificateExpiry, ClockSkew, APIRemoved, Webhook, NodeCondition, WindowTooShort, HealthGate}
 
 // Finding is one thing that stands in the way, or that a person should know, found before anything is touched.
 type Finding struct {

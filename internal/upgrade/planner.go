@@ -33,7 +33,7 @@ func MakePlan(c Cluster, w Wanted, s Settings) Plan {
 	hops, found := makeHops(p, w)
 	ahead, late := p.foresee(hops, w.Now, slices.Contains(w.Waive, WindowTooShort))
 	found = slices.Concat(chosen, found, checkLeftOut(nodes, hops), checkNow(p), checkSupport(p, w.Now), checkEtcd(p), checkMembers(p), checkNodes(p, len(hops)), checkHosts(p, w.Now),
-		checkAPIs(c, p), checkConfiguration(c, p), checkAddons(c, p), checkEmulation(c, p), checkLock(c), c.Problems, late, checkWaivers(w.Waive))
+		checkAPIs(c, p), checkConfiguration(c, p), checkAddons(c, p), checkEmulation(c, p), checkLock(c), checkHooks(p), c.Problems, late, checkWaivers(w.Waive))
 	p.Findings = mergeFindings(waive(found, w.Waive))
 	if !p.Refused() && len(hops) > 0 {
 		p.Hops, p.Windows, p.Ends = hops, ahead.used, ahead.ends

@@ -45,6 +45,8 @@ type Status struct {
 	Waits []Wait `json:"waits,omitempty"`
 	// WindowWaits are the times in which it waited for a maintenance window and nothing else was begun.
 	WindowWaits []WindowWait `json:"windowWaits,omitempty"`
+	// Notices are what went wrong without stopping it: the latest.
+	Notices []Notice `json:"notices,omitempty"`
 	// Message is one line for people: why it is held, what failed, where things were left.
 	Message string    `json:"message,omitempty"`
 	Started time.Time `json:"started"`

@@ -46,3 +46,8 @@ func (w Wait) String() string {
 	}
 	return s
 }
+
+// Same reports whether it is the same wait, perhaps seen at another time.
+func (w Wait) Same(o Wait) bool {
+	return w.For == o.For && w.Node == o.Node && w.At == o.At && w.Since.Equal(o.Since)
+}

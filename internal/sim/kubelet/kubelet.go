@@ -72,6 +72,7 @@ type Kubelet struct {
 	boot    string                // the machine's boot that the containers belong to
 	started map[types.UID]bool    // pods whose containers run
 	static  map[string]*staticPod // by component
+	logs    map[string][]byte     // of containers that end: namespace/pod/container
 }
 
 // New makes the kubelet of a node. Its Run is what the machine calls.
@@ -80,7 +81,7 @@ func New(o Options) (*Kubelet, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Kubelet{opts: o, api: address, started: map[types.UID]bool{}, static: map[string]*staticPod{}}, nil
+	return &Kubelet{opts: o, api: address, started: map[types.UID]bool{}, static: map[string]*staticPod{}, logs: map[string][]byte{}}, nil
 }
 
 // Port is the port of a kubelet's API, on its node's address.

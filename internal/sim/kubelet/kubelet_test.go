@@ -248,6 +248,24 @@ func TestPods(t *testing.T) {
 	job := n.pod("shop", "job")
 	require.False(t, ready(job))
 	require.Equal(t, "Completed", job.Status.ContainerStatuses[0].State.Terminated.Reason)
+	n.bind("fails", func(p *corev1.Pod) {
+		p.Spec.RestartPolicy = corev1.RestartPolicyNever
+		p.Spec.Containers[0].Command = []string{"sh", "-c", "echo one; sleep 1; reboot; exit 3"}
+	})
+	n.await("a pod whose command fails has failed", func() bool { return n.pod("shop", "fails").Status.Phase == corev1.PodFailed })
+	failed := n.pod("shop", "fails").Status.ContainerStatuses[0]
+	require.EqualValues(t, 3, failed.State.Terminated.ExitCode)
+	n.Kubelet.mu.Lock()
+	require.Equal(t, "one\nsh: reboot: not found\n", string(n.logs["shop/fails/"+failed.Name]), "a container has no programs of the host's")
+	n.Kubelet.mu.Unlock()
+	n.bind("again", func(p *corev1.Pod) {
+		p.Spec.RestartPolicy = corev1.RestartPolicyOnFailure
+		p.Spec.Containers[0].Command = []string{"sh", "-c", "exit 1"}
+	})
+	n.await("one that is to be started again is", func() bool {
+		all := n.pod("shop", "again").Status.ContainerStatuses
+		return len(all) > 0 && all[0].RestartCount > 1
+	})
 	n.never("it goes for its own pods only", func() bool { return n.podReady("elsewhere") || n.podReady("unbound") })
 
 	n.bind("gated", func(p *corev1.Pod) {

@@ -20,7 +20,7 @@ import (
 	"k8s.io/utils/exec"
 )
 
-// serve serves the part of the kubelet's API that the API server passes on: its pods, and commands in containers. It
+// serve serves the part of the kubelet's API that the API server passes on: its pods, logs, and commands in containers. It
 // belongs to the process: while the kubelet is away nobody answers.
 func (r *run) serve() (stop func(), err error) {
 	certificate, err := tls.LoadX509KeyPair(r.opts.Certificate, r.opts.Key)
@@ -33,6 +33,7 @@ func (r *run) serve() (stop func(), err error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /pods", r.servePods)
+	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", r.serveLog)
 	mux.HandleFunc("/exec/{namespace}/{pod}/{container}", r.serveExec)
 	server := &http.Server{
 		Handler: mux, ErrorLog: log.New(io.Discard, "", 0),

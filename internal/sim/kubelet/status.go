@@ -133,8 +133,8 @@ func (r *run) startPod(ctx context.Context, p *corev1.Pod) error {
 		}
 		r.setRuns(p.UID, true)
 	}
-	if p.Spec.RestartPolicy == corev1.RestartPolicyNever {
-		return r.setStatus(ctx, p, succeededStatus(p))
+	if p.Spec.RestartPolicy == corev1.RestartPolicyNever || p.Spec.RestartPolicy == corev1.RestartPolicyOnFailure {
+		return r.runToEnd(ctx, p)
 	}
 	return r.setStatus(ctx, p, r.runningStatus(p, r.podAddress(p), time.Now()))
 }
@@ -194,19 +194,6 @@ func (r *run) runningStatus(p *corev1.Pod, address string, since time.Time) core
 		s.ContainerStatuses = append(s.ContainerStatuses, corev1.ContainerStatus{
 			Name: c.Name, Image: c.Image, ImageID: c.Image, Ready: true, Started: &yes, ContainerID: "containerd://" + string(p.UID) + c.Name,
 			State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: start}},
-		})
-	}
-	return s
-}
-
-// succeededStatus is that of a pod that did its work and ended: kubeadm's job runs `pause -v`.
-func succeededStatus(p *corev1.Pod) corev1.PodStatus {
-	now := metav1.Now()
-	s := corev1.PodStatus{Phase: corev1.PodSucceeded, Conditions: notReady(), StartTime: &now}
-	for _, c := range p.Spec.Containers {
-		s.ContainerStatuses = append(s.ContainerStatuses, corev1.ContainerStatus{
-			Name: c.Name, Image: c.Image, ImageID: c.Image,
-			State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{Reason: "Completed", StartedAt: now, FinishedAt: now}},
 		})
 	}
 	return s

@@ -38,7 +38,8 @@ type unit struct {
 	description string
 	transient   bool
 	oneshot     bool
-	remain      bool // RemainAfterExit
+	remain      bool          // RemainAfterExit
+	timeout     time.Duration // TimeoutStartSec; 0: infinity, the default of a oneshot
 
 	active, sub, result string
 	status              int    // exit code or signal of the last main process
@@ -151,6 +152,14 @@ func systemdRun(p *process) int {
 			if !ok {
 				return p.fail(1, "Not an assignment: %s", property)
 			}
+			if key == "TimeoutStartSec" {
+				d, err := time.ParseDuration(value) // systemd.time(7) has more ways to write one
+				if err != nil {
+					return p.fail(1, "Failed to parse %s= parameter: %s", key, value)
+				}
+				u.timeout = d
+				continue
+			}
 			return p.fail(1, "Failed to parse service type or unknown assignment: %s=%s", key, value)
 		}
 	}
@@ -236,6 +245,14 @@ func (s *systemd) execute(ctx context.Context, u *unit, argv, env []string) {
 		u.active, u.sub, u.job = "active", "running", 0
 	}
 	s.mu.Unlock()
+	if u.timeout > 0 && u.oneshot {
+		go func() {
+			if s.m.Sleep(ctx, u.timeout) == nil {
+				s.log(entry{unit: u.name, ident: "systemd", pid: 1, text: u.name + ": start operation timed out. Terminating."})
+				u.end(errTimedOut)
+			}
+		}()
+	}
 	begun, ended := make(chan struct{}), make(chan status, 1)
 	go func() {
 		close(begun)
@@ -259,6 +276,9 @@ func (s *systemd) execute(ctx context.Context, u *unit, argv, env []string) {
 // errStopped is why a unit's processes end when somebody stopped it.
 var errStopped = errors.New("stopped")
 
+// errTimedOut is why they end when a oneshot's start has taken too long.
+var errTimedOut = fmt.Errorf("timed out: %w", signalled(syscall.SIGTERM))
+
 // finish notes how a unit's main process ended.
 func (s *systemd) finish(u *unit, end status, cause error) {
 	s.mu.Lock()
@@ -272,6 +292,8 @@ func (s *systemd) finish(u *unit, end status, cause error) {
 	switch {
 	case stopped:
 		u.active, u.sub, u.result = "inactive", "dead", "success"
+	case errors.Is(cause, errTimedOut):
+		u.active, u.sub, u.result = "failed", "failed", "timeout"
 	case end.signal != 0:
 		u.active, u.sub, u.result = "failed", "failed", "signal"
 	case end.code != 0:

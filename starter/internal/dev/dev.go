@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -117,7 +118,7 @@ func (o Options) children() (server, worker child, err error) {
 			"--port", strconv.Itoa(o.Port), "--ui-port", strconv.Itoa(o.UIPort), "--log-level", "warn"},
 	}
 	worker = child{
-		name: "worker", path: workerPath, env: env, patience: workerEnd, logFile: filepath.Join(o.Data, "worker.log"),
+		name: "worker", path: workerPath, env: append(slices.Clone(env), "PAWL_TEMPORAL_UI=http://"+net.JoinHostPort("127.0.0.1", strconv.Itoa(o.UIPort))), patience: workerEnd, logFile: filepath.Join(o.Data, "worker.log"),
 		args: []string{"--clusters", o.Clusters},
 	}
 	return server, worker, nil

@@ -22,12 +22,35 @@ func Plan(p upgrade.Plan, st Style) string {
 		fmt.Fprintf(&b, "\n%s\n", st.bold(fmt.Sprintf("Hop %d of %d: %s -> %s", i+1, len(p.Hops), h.From, h.To)))
 		number = hopLines(&b, h, p.Settings, number)
 	}
+	if lines := additions(p); len(lines) > 0 {
+		fmt.Fprintf(&b, "\n%s\n  %s\n", st.bold("Hooks, health gates and notifications"), strings.Join(lines, "\n  "))
+	}
 	b.WriteString(windows(p, st))
 	if len(p.Findings) > 0 {
 		fmt.Fprintf(&b, "\n%s\n%s", st.bold("Findings"), Findings(p.Findings, st))
 	}
 	b.WriteString(forecast(p, st))
 	return b.String()
+}
+
+// additions are what the cluster's definition adds to the runbook, in the order in which it comes.
+func additions(p upgrade.Plan) []string {
+	if len(p.Hops) == 0 {
+		return nil
+	}
+	lines := p.Settings.Order()
+	for _, n := range p.Settings.Notifications {
+		events := "all events"
+		if len(n.Events) > 0 {
+			var names []string
+			for _, e := range n.Events {
+				names = append(names, string(e))
+			}
+			events = strings.Join(names, ", ")
+		}
+		lines = append(lines, fmt.Sprintf("notified: %s of %s", n.Name, events))
+	}
+	return lines
 }
 
 func planHeadline(p upgrade.Plan, st Style) string {

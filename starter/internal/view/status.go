@@ -185,6 +185,12 @@ func elapsed(from, to, now time.Time) string {
 // footLines say what is the matter and what a person can do about it.
 func footLines(s snapshot.Snapshot, st Style) []string {
 	var lines []string
+	for _, n := range s.Notices {
+		lines = append(lines, st.yellow("! "+n.Text))
+	}
+	if len(lines) > 0 {
+		lines = append([]string{""}, lines...)
+	}
 	if s.Message != "" && !repeated(s) {
 		lines = append(lines, "", st.state(s.State, s.Message))
 	}

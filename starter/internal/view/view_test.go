@@ -98,6 +98,13 @@ func TestPlan(t *testing.T) {
 		}
 	})
 	many.Settings.MaxUnavailable = 3
+	added := makePlan(nil)
+	added.Settings.Notifications = []upgrade.Notification{{Name: "ops", Events: []upgrade.Event{upgrade.EventHold, upgrade.EventDone}}, {Name: "log"}}
+	added.Settings.Hooks = []upgrade.Hook{
+		{Name: "silence", When: upgrade.BeforeNode, Kind: upgrade.CommandHook, Timeout: upgrade.Duration(time.Minute), Parts: []upgrade.Part{upgrade.PartNode}},
+		{Name: "ticket", When: upgrade.BeforeUpgrade, Kind: upgrade.HTTPHook, Timeout: upgrade.Duration(time.Minute), MayFail: true},
+	}
+	added.Settings.Health = upgrade.Health{Soak: upgrade.Duration(2 * time.Minute), Timeout: upgrade.Duration(time.Hour), Checks: []upgrade.Check{{Name: "error rate", By: "PromQL"}}}
 	for name, p := range map[string]upgrade.Plan{
 		"plan": makePlan(nil),
 		"plan-hops": planTo(v138, func(c *upgrade.Cluster) {
@@ -110,7 +117,8 @@ func TestPlan(t *testing.T) {
 			}
 			c.Version, c.Nodes[1].Components[upgrade.Scheduler], c.Nodes[1].Kubelet = v137, v136, v136
 		}),
-		"plan-many": many,
+		"plan-many":      many,
+		"plan-additions": added,
 		"plan-forecast": withForecast(makePlan(nil),
 			upgrade.DrainForecast{Hop: 1, Node: "cp1"},
 			upgrade.DrainForecast{Hop: 1, Node: "cp2", Pods: 2, AtLeast: upgrade.Duration(30 * time.Second)},
@@ -278,6 +286,9 @@ func TestStatus(t *testing.T) {
 	golden(t, "status-hops", Status(secondHop(), at(1020), Style{}))
 	golden(t, "status-held", Status(held(), now, Style{}))
 	golden(t, "status-approval", Status(approval(), now, Style{}))
+	noticed := heldCluster()
+	noticed.Notices = []upgrade.Notice{{At: noon, Text: "ops was not notified of start: call the webhook ops: it answers 403"}}
+	golden(t, "status-notice", Status(noticed, now, Style{}))
 	golden(t, "status-held-cluster", Status(heldCluster(), now, Style{}))
 	golden(t, "status-done", Status(done(), at(9999), Style{}))
 	golden(t, "status-failed", Status(failed(), at(9999), Style{}))
