@@ -3,6 +3,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -73,6 +75,9 @@ func run(clusters string) error {
 		return err
 	}
 	defer temporal.Close()
+	if err := ensureSearchAttributes(context.Background(), temporal.OperatorService(), cmp.Or(options.Namespace, client.DefaultNamespace)); err != nil {
+		return err
+	}
 
 	w := worker.New(temporal, workflows.TaskQueue, worker.Options{
 		WorkerStopTimeout: stopTimeout,

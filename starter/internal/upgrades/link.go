@@ -7,6 +7,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/pawl-dev/pawl/workflows"
 )
 
 // Link is where Temporal's web UI shows a workflow; "" when nobody knows where the UI is. PAWL_TEMPORAL_UI names it;
@@ -21,6 +23,15 @@ func (c *Client) Link(workflow, run string) string {
 		link += "/" + url.PathEscape(run) + "/history"
 	}
 	return link
+}
+
+// StartForm is the page of a Temporal UI that starts an upgrade: all but the cluster is filled in.
+func StartForm(ui, namespace string) string {
+	filled := url.Values{
+		"workflowType": {workflows.ClusterUpgradeName}, "taskQueue": {workflows.TaskQueue},
+		"workflowId": {workflows.ClusterUpgradeID("NAME")},
+	}
+	return fmt.Sprintf("%s/namespaces/%s/workflows/start-workflow?%s", ui, url.PathEscape(namespace), filled.Encode())
 }
 
 func uiBase(address, configured string) string {
