@@ -22,10 +22,11 @@ TO             ?= v1.37.2
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# The Debian packages that the tests and the lab call. A program that is there already is left alone.
+# The Debian packages that the tests and the lab call. A program that is there already is left alone. chromium is for
+# the test of Temporal's UI.
 .PHONY: deps
 deps: ## Install the Debian packages that lab and tests need (root)
-	@lack=; for need in debootstrap:debootstrap ip:iproute2 ssh:openssh-client; do \
+	@lack=; for need in debootstrap:debootstrap ip:iproute2 ssh:openssh-client chromium:chromium; do \
 	  command -v $${need%%:*} >/dev/null || lack="$$lack $${need##*:}"; done; \
 	test -x /usr/sbin/sshd || lack="$$lack openssh-server"; \
 	if [ -n "$$lack" ]; then ./lab/apt-install.sh $$lack; fi

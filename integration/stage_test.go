@@ -92,14 +92,19 @@ func newStageOn(t *testing.T, d *dev, name string, o bed.Options, settings strin
 // pawl runs the CLI as a person does, and returns its output and exit code.
 func (s *stage) pawl(args ...string) (string, int) {
 	s.t.Helper()
-	cmd := exec.CommandContext(s.t.Context(), "pawl", args...)
-	cmd.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+s.dev.address, "TEMPORAL_NAMESPACE=default", "TEMPORAL_CONFIG_FILE="+os.DevNull)
+	cmd := s.command(args...)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		require.NoError(s.t, err)
 	}
 	return string(out), cmd.ProcessState.ExitCode()
+}
+
+func (s *stage) command(args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(s.t.Context(), "pawl", args...)
+	cmd.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+s.dev.address, "TEMPORAL_NAMESPACE=default", "TEMPORAL_CONFIG_FILE="+os.DevNull)
+	return cmd
 }
 
 // scenario adds faults, a line each.
@@ -298,6 +303,25 @@ func (s *stage) guardBudgets() (stop func()) {
 		<-ended
 		require.Empty(s.t, broken, "budgets are kept")
 	}
+}
+
+// requireListed requires that `pawl list` knows where the upgrade is held.
+func (s *stage) requireListed(state upgrade.State, heldAt string) {
+	s.t.Helper()
+	out, code := s.pawl("list", "-o", "json")
+	require.Equal(s.t, 0, code, out)
+	var all []struct {
+		Cluster, HeldAt string
+		State           upgrade.State
+	}
+	require.NoError(s.t, json.Unmarshal([]byte(out), &all), out)
+	for _, l := range all {
+		if l.Cluster == s.name {
+			require.Equal(s.t, [2]string{string(state), heldAt}, [2]string{string(l.State), l.HeldAt}, out)
+			return
+		}
+	}
+	s.t.Fatalf("%s is not listed: %s", s.name, out)
 }
 
 // requireCordoned requires that a node takes no pods while it waits for a person.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
@@ -38,15 +39,15 @@ type server struct {
 }
 
 // launch starts a server on file. With wantReady it returns when the server says that it is ready.
-func launch(t *testing.T, file string, port int, wantReady bool) *server {
+func launch(t *testing.T, file string, port int, wantReady bool, flags ...string) *server {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &server{address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), stderr: &strings.Builder{}}
-	s.Cmd = exec.Command(self, "server", "start-dev", "--db-filename", file, "--port", strconv.Itoa(port),
-		"--headless", "--log-level", "never")
+	s.Cmd = exec.Command(self, append([]string{"server", "start-dev", "--db-filename", file, "--port", strconv.Itoa(port),
+		"--headless", "--log-level", "never"}, flags...)...)
 	s.Env = append(os.Environ(), serveInstead+"=1")
 	s.Stderr = s.stderr
 	out, err := s.StdoutPipe()
@@ -222,5 +223,28 @@ func TestEndedWorkflowsAreKeptFor90Days(t *testing.T) {
 	}
 	if kept := got.GetConfig().GetWorkflowExecutionRetentionTtl().AsDuration(); kept != 90*24*time.Hour {
 		t.Errorf("retention is %s, wanted 90 days", kept)
+	}
+}
+
+// TestAttributesAreAddedToAFileFromBefore: a namespace takes search attributes from its configuration only when it is
+// made, so that one from before has to be given new ones when the server starts.
+func TestAttributesAreAddedToAFileFromBefore(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "temporal.db")
+	port := freePort(t)
+	for _, flags := range [][]string{nil, {"--search-attribute", "Other=Keyword", "--search-attribute", "Count=Int"}} {
+		s := launch(t, file, port, true, flags...)
+		got, err := dial(t, s).OperatorService().ListSearchAttributes(context.Background(),
+			&operatorservice.ListSearchAttributesRequest{Namespace: "default"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		has := got.GetCustomAttributes()
+		if has["PawlState"] != enumspb.INDEXED_VALUE_TYPE_KEYWORD || has["PawlNodes"] != enumspb.INDEXED_VALUE_TYPE_INT {
+			t.Errorf("pawl's search attributes are not there: %v", has)
+		}
+		if flags != nil && (has["Other"] != enumspb.INDEXED_VALUE_TYPE_KEYWORD || has["Count"] != enumspb.INDEXED_VALUE_TYPE_INT) {
+			t.Errorf("those asked for are not there when the server is ready: %v", has)
+		}
+		kill9(t, s)
 	}
 }

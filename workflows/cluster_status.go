@@ -193,9 +193,15 @@ func (u *clusterUpgrade) changed(ctx workflow.Context) {
 		}
 		s.Message = w.String()
 	}
-	workflow.SetCurrentDetails(ctx, clusterDetails(*s))
+	u.show(ctx)
 	u.tellFleet(ctx)
 	u.notifyOfWaits(ctx)
+}
+
+// show hands out the page that Temporal's UI shows of the workflow, and what its list is filtered by.
+func (u *clusterUpgrade) show(ctx workflow.Context) {
+	workflow.SetCurrentDetails(ctx, clusterDetails(u.status))
+	u.index(ctx)
 }
 
 // waits are what it waits for now: people first.
@@ -234,14 +240,14 @@ func (u *clusterUpgrade) finish(ctx workflow.Context, err error) (*Report, error
 	u.status.Ended, u.status.State, u.status.Message = workflow.Now(ctx), end, left
 	if err != nil {
 		u.status.State, u.status.Message = upgrade.Failed, reason(err)
-		workflow.SetCurrentDetails(ctx, clusterDetails(u.status))
+		u.show(ctx)
 		u.notifyOfEnd(ctx)
 		return nil, err
 	}
 	if len(u.plan.Hops) == 0 && end == upgrade.Done {
 		u.status.Message = fmt.Sprintf("%s is at %s already", u.plan.Cluster, u.plan.Target)
 	}
-	workflow.SetCurrentDetails(ctx, clusterDetails(u.status))
+	u.show(ctx)
 	u.notifyOfEnd(ctx)
 	err = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
 	return &Report{Status: u.status, Backup: strings.Join(u.backups, ", ")}, err

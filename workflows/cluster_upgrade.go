@@ -87,6 +87,7 @@ type clusterUpgrade struct {
 	backups   []string                   // of each hop so far
 	watchers  int                        // of endpoints, before anything was touched
 	prepared  map[string]workflow.Future // by node, of the hop under way
+	indexed   indexed
 }
 
 func (u *clusterUpgrade) hop() upgrade.Hop { return u.plan.Hops[u.status.Hop-1] }

@@ -62,7 +62,11 @@ func nodeDetails(s upgrade.NodeStatus) string {
 		fmt.Fprintf(&b, "It was left %s.\n\n", s.Left)
 	}
 	for _, step := range s.Steps {
-		fmt.Fprintf(&b, "- %s %s\n", symbol(step.State), step.Step.Title())
+		state := step.State
+		if s.Held != "" && state == upgrade.Running {
+			state = upgrade.Held // it waits
+		}
+		fmt.Fprintf(&b, "- %s %s\n", symbol(state), step.Step.Title())
 	}
 	return b.String()
 }
@@ -85,29 +89,28 @@ func waitDetails(b *strings.Builder, w upgrade.Wait, to string) {
 
 // waitTitles say what ends a wait.
 var waitTitles = map[upgrade.WaitFor]string{
-	upgrade.ForDecision: "✋ held, a decision is wanted",
-	upgrade.ForApproval: "✋ an approval is wanted",
-	upgrade.ForResume:   "⏸ paused",
-	upgrade.ForWindow:   "⏳ waiting for a maintenance window",
-	upgrade.ForHealth:   "⏳ waiting for health",
+	upgrade.ForDecision: "held, a decision is wanted",
+	upgrade.ForApproval: "an approval is wanted",
+	upgrade.ForResume:   "paused",
+	upgrade.ForWindow:   "waiting for a maintenance window",
+	upgrade.ForHealth:   "waiting for health",
 }
 
+// symbol is one character for a state, as in `pawl watch`; browsers without emoji have them too.
 func symbol(s upgrade.State) string {
 	switch s {
 	case upgrade.Done:
-		return "✅"
+		return "✔"
 	case upgrade.Running:
-		return "▶️"
+		return "●"
 	case upgrade.Held:
-		return "✋"
+		return "**!**"
 	case upgrade.Failed, upgrade.Aborted:
-		return "❌"
+		return "✘"
 	case upgrade.Skipped:
-		return "⏭️"
-	case upgrade.Paused:
-		return "⏸️"
-	case upgrade.Waiting:
-		return "⏳"
+		return "–"
+	case upgrade.Paused, upgrade.Waiting:
+		return "…"
 	}
-	return "◻️"
+	return "○"
 }

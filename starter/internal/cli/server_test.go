@@ -76,7 +76,7 @@ func startServer(binary string) (*server, func(), error) {
 		return nil, nil, err
 	}
 	cmd := exec.Command(binary, "server", "start-dev", "--db-filename", filepath.Join(folder, "temporal.db"),
-		"--port", strconv.Itoa(address.Port), "--headless", "--log-level", "error", "--namespace", "idle", "--namespace", "real")
+		"--port", strconv.Itoa(address.Port), "--headless", "--log-level", "error", "--namespace", "idle", "--namespace", "real", "--namespace", "listed")
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		return nil, nil, err

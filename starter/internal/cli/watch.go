@@ -8,22 +8,27 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pawl-dev/pawl/internal/upgrade"
 	"github.com/pawl-dev/pawl/starter/internal/exit"
 	"github.com/pawl-dev/pawl/starter/internal/snapshot"
 	"github.com/pawl-dev/pawl/starter/internal/upgrades"
 	"github.com/pawl-dev/pawl/starter/internal/view"
 	"github.com/pawl-dev/pawl/starter/internal/watch"
+	"github.com/pawl-dev/pawl/workflows"
 )
 
 func watchCommand() *cobra.Command {
 	var format string
 	c := &cobra.Command{
 		Use:   "watch CLUSTER",
-		Short: "Follow an upgrade live, until it ends or waits for a person",
-		Long: `Follow the newest upgrade of a cluster. On a terminal it is a live picture; elsewhere one line for each
-change, and with -o json one status for each change. Ctrl-C ends the watching, not the upgrade.
+		Short: "Follow an upgrade live, and answer what it waits for",
+		Long: `Follow the newest upgrade of a cluster. On a terminal it is a live picture, in which nodes can be selected
+and what waits for a person be answered; ? lists the keys. It stays while the upgrade is held; q leaves it.
+Elsewhere it is one line for each change, and with -o json one status for each change, until it ends or is
+held. Whoever stops watching does not stop the upgrade.
 
-Exits with 0 when it is done, 12 when it waits for a person, 1 when it failed or was aborted.`,
+Exits with 0 when it is done, 12 when it waits for a person, 1 when it failed or was aborted, 130 when the
+watching was ended before.`,
 		Example: "  pawl watch lab\n  pawl watch lab -o json > upgrade.jsonl",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -54,11 +59,11 @@ func follow(cmd *cobra.Command, client *upgrades.Client, cluster string, asJSON 
 	var err error
 	switch {
 	case asJSON:
-		last, err = watch.Follow(ctx, source, watch.Interval, watch.JSONLines(out, errOut))
+		last, err = watch.Follow(ctx, source, watch.Interval, watch.EndedOrHeld, watch.JSONLines(out, errOut))
 	case terminal(out) && terminal(os.Stdin):
-		last, err = watch.Screen(ctx, source, os.Stdin, out, style(out).Color)
+		last, err = watch.Screen(ctx, source, person(client, cluster), os.Stdin, out, style(out).Color)
 	default:
-		last, err = watch.Follow(ctx, source, watch.Interval, watch.Lines(out, time.Now))
+		last, err = watch.Follow(ctx, source, watch.Interval, watch.EndedOrHeld, watch.Lines(out, time.Now))
 		if err == nil {
 			heldHint(cmd, last)
 		}
@@ -73,6 +78,20 @@ func follow(cmd *cobra.Command, client *upgrades.Client, cluster string, asJSON 
 		return exit.Silent(code)
 	}
 	return nil
+}
+
+// person is who watches, and what that person may say.
+func person(client *upgrades.Client, cluster string) watch.Person {
+	return watch.Person{
+		By: decision("").By,
+		Decide: func(ctx context.Context, node, update string, payload any) (string, error) {
+			return client.Decide(ctx, cluster, node, update, payload)
+		},
+		Anytime: []upgrade.Choice{
+			{Update: workflows.UpdatePause, Does: "begin nothing more", Example: `{"reason":"change freeze"}`},
+			{Update: workflows.UpdateAbort, Does: "stop at a safe point", Example: `{"reason":"not today"}`},
+		},
+	}
 }
 
 // heldHint says what a person can do; the live picture has it already.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/pawl-dev/pawl/internal/supervise"
 	"github.com/pawl-dev/pawl/starter/internal/exit"
+	"github.com/pawl-dev/pawl/starter/internal/upgrades"
 	"github.com/pawl-dev/pawl/workflows"
 )
 
@@ -151,7 +152,9 @@ func (o Options) introduce(out io.Writer, server child, clusters []string, took 
 		known = "none yet: describe each in a file NAME.yaml there"
 	}
 	fmt.Fprintf(out, "Temporal   %s (namespace %s, %s)\n", o.address(), client.DefaultNamespace, filepath.Base(server.path))
-	fmt.Fprintf(out, "Web UI     http://%s\n", net.JoinHostPort("127.0.0.1", strconv.Itoa(o.UIPort)))
+	ui := "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(o.UIPort))
+	fmt.Fprintf(out, "Web UI     %s\n", ui)
+	fmt.Fprintf(out, "Start one  %s\n", upgrades.StartForm(ui, client.DefaultNamespace))
 	fmt.Fprintf(out, "Data       %s\n", o.file())
 	fmt.Fprintf(out, "Logs       %s, worker.log\n", server.logFile)
 	fmt.Fprintf(out, "Clusters   %s (%s)\n", o.Clusters, known)

@@ -25,6 +25,8 @@ type Snapshot struct {
 type Note struct {
 	Node string `json:"node,omitempty"` // "" is the upgrade as a whole
 	Text string `json:"text"`
+	// PodsLeft is how many pods a drain still has to move, said once for each drain.
+	PodsLeft int `json:"podsLeft,omitempty"`
 }
 
 // Failure is an attempt of an activity that failed and was followed by another.

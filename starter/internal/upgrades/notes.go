@@ -33,8 +33,12 @@ func notesOf(node string, pending []*workflowpb.PendingActivityInfo) []snapshot.
 		if node == "" { // several things of a cluster may be under way; a node is at its one step
 			about = a.GetActivityId() + ": "
 		}
-		for _, text := range progressOf(a) {
+		texts, left := progressOf(a)
+		for i, text := range texts {
 			add(about + text)
+			if i == 0 {
+				notes[len(notes)-1].PodsLeft = left
+			}
 		}
 		goesOn := a.GetActivityId() == workflows.KeepLockID && a.GetState() == enumspb.PENDING_ACTIVITY_STATE_STARTED
 		if a.GetAttempt() > 1 && a.GetLastFailure() != nil && !goesOn {
@@ -44,24 +48,24 @@ func notesOf(node string, pending []*workflowpb.PendingActivityInfo) []snapshot.
 	return notes
 }
 
-// progressOf reads a heartbeat: a drain's pass, or a line of text.
-func progressOf(a *workflowpb.PendingActivityInfo) []string {
+// progressOf reads a heartbeat: a drain's pass with the number of pods that are left, or a line of text.
+func progressOf(a *workflowpb.PendingActivityInfo) (texts []string, podsLeft int) {
 	details := a.GetHeartbeatDetails().GetPayloads()
 	if len(details) == 0 {
-		return nil
+		return nil, 0
 	}
 	var text string
 	if converter.GetDefaultDataConverter().FromPayload(details[0], &text) == nil {
 		if text == "" {
-			return nil
+			return nil, 0
 		}
-		return []string{text}
+		return []string{text}, 0
 	}
 	var pass upgrade.DrainPass
 	if converter.GetDefaultDataConverter().FromPayload(details[0], &pass) != nil {
-		return nil
+		return nil, 0
 	}
-	return drainTexts(pass)
+	return drainTexts(pass), pass.Evicted + pass.Terminating + len(pass.Blocked)
 }
 
 // blockedShown is how many blocked pods are named before the rest is counted.

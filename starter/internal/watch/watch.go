@@ -1,4 +1,4 @@
-// Package watch follows an upgrade until it ends or waits for a person.
+// Package watch follows an upgrade until it ends or waits for a person, who may answer on the screen.
 //
 // Rule: looking never disturbs. A server or worker that is away is reported, and asked again.
 package watch
@@ -24,9 +24,14 @@ type Seen struct {
 	Away     string
 }
 
-// Follow hands what it sees to show, once for each look, until the upgrade has ended or is held; then it returns the
+// EndedOrHeld is where those stop who cannot answer: what needs a person needs another than who watches.
+func EndedOrHeld(s upgrade.State) bool { return s.Ended() || s == upgrade.Held }
+
+// Follow hands what it sees to show, once for each look, until the upgrade is where it is to stop; then it returns the
 // last snapshot. It fails when the upgrade is not known, or the context ends.
-func Follow(ctx context.Context, source Source, interval time.Duration, show func(Seen)) (snapshot.Snapshot, error) {
+func Follow(
+	ctx context.Context, source Source, interval time.Duration, stop func(upgrade.State) bool, show func(Seen),
+) (snapshot.Snapshot, error) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	var last snapshot.Snapshot
@@ -38,7 +43,7 @@ func Follow(ctx context.Context, source Source, interval time.Duration, show fun
 		case err == nil:
 			last = s
 			show(Seen{Snapshot: s})
-			if s.State.Ended() || s.State == upgrade.Held {
+			if stop(s.State) {
 				return s, nil
 			}
 		case exit.Code(err) == exit.BadInput:

@@ -42,7 +42,7 @@ func TestFollowSurvivesWhatIsAway(t *testing.T) {
 	away := exit.Errorf(exit.Unreachable, "status lab: Temporal at 127.0.0.1:7233 does not answer")
 	var out bytes.Buffer
 	last, err := Follow(context.Background(), answers(upgrade.Running, away, away, upgrade.Running, upgrade.Done),
-		time.Millisecond, Lines(&out, fixed))
+		time.Millisecond, EndedOrHeld, Lines(&out, fixed))
 	if err != nil || last.State != upgrade.Done {
 		t.Errorf("got %s, %v", last.State, err)
 	}
@@ -72,7 +72,7 @@ func TestFollowEnds(t *testing.T) {
 		"interrupted": {ctx, answers(errors.New("cancelled")), exit.Interrupted, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			last, err := Follow(tc.ctx, tc.source, time.Millisecond, func(Seen) {})
+			last, err := Follow(tc.ctx, tc.source, time.Millisecond, EndedOrHeld, func(Seen) {})
 			code := exit.Code(err)
 			if err == nil {
 				code = Code(last.State)
@@ -87,7 +87,7 @@ func TestFollowEnds(t *testing.T) {
 func TestJSONLinesShowChangesOnly(t *testing.T) {
 	var out, errOut bytes.Buffer
 	_, err := Follow(context.Background(), answers(upgrade.Running, upgrade.Running, errors.New("away"), upgrade.Running, upgrade.Done),
-		time.Millisecond, JSONLines(&out, &errOut))
+		time.Millisecond, EndedOrHeld, JSONLines(&out, &errOut))
 	if err != nil || strings.Count(out.String(), "\n") != 2 || errOut.String() != "pawl: away; trying again\n" {
 		t.Errorf("%v\n%s%s", err, out.String(), errOut.String())
 	}
@@ -97,7 +97,7 @@ func TestScreenLeavesTheLastPicture(t *testing.T) {
 	var out bytes.Buffer
 	in, keep := io.Pipe()
 	defer keep.Close()
-	last, err := Screen(context.Background(), answers(upgrade.Running, upgrade.Done), in, &out, false)
+	last, err := Screen(context.Background(), answers(upgrade.Running, upgrade.Held, upgrade.Done), Person{}, in, &out, false)
 	if err != nil || last.State != upgrade.Done {
 		t.Errorf("got %s, %v", last.State, err)
 	}
@@ -108,8 +108,21 @@ func TestScreenLeavesTheLastPicture(t *testing.T) {
 
 func TestScreenEndsOnCtrlC(t *testing.T) {
 	var out bytes.Buffer
-	last, err := Screen(context.Background(), answers(upgrade.Running), strings.NewReader("\x03"), &out, false)
+	last, err := Screen(context.Background(), answers(upgrade.Running), Person{}, strings.NewReader("\x03"), &out, false)
 	if exit.Code(err) != exit.Interrupted {
 		t.Errorf("got %s, %v; wanted 130", last.State, err)
+	}
+}
+
+func TestScreenLeftWhileHeldIsHeld(t *testing.T) {
+	var out bytes.Buffer
+	in, keys := io.Pipe()
+	source := func(context.Context) (snapshot.Snapshot, error) {
+		go func() { _, _ = keys.Write([]byte("q")) }()
+		return snap(upgrade.Held), nil
+	}
+	last, err := Screen(context.Background(), source, Person{}, in, &out, false)
+	if err != nil || Code(last.State) != exit.Held {
+		t.Errorf("got %s, %v; wanted 12", last.State, err)
 	}
 }

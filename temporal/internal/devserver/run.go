@@ -49,7 +49,7 @@ func Run(ctx context.Context, o Options) error {
 	if err := prepareDatabase(file); err != nil {
 		return err
 	}
-	if err := createNamespaces(file, o.namespaces(), nil); err != nil {
+	if err := createNamespaces(file, o.namespaces(), o.attributes()); err != nil {
 		return err
 	}
 	server, err := newServer(o)
@@ -118,7 +118,7 @@ func awaitReady(ctx context.Context, o Options) error {
 		c, err := client.DialContext(ctx, client.Options{HostPort: o.frontend(), Logger: quiet})
 		if err == nil {
 			defer c.Close()
-			return registerSearchAttributes(ctx, c, o.namespaces(), o.SearchAttributes)
+			return registerSearchAttributes(ctx, c, o.namespaces(), o.attributes())
 		}
 		select {
 		case <-ctx.Done():
