@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -106,25 +105,23 @@ func (b *browser) see(texts ...string) {
 }
 
 // click clicks on the first visible thing of a kind (a CSS selector) that says exactly this, or on any of that kind when
-// text is "".
+// text is "". It does so at once when it is there: a mouse would miss what still moves.
 func (b *browser) click(kind, text string) {
 	b.t.Helper()
-	var at []float64
+	script := fmt.Sprintf(`(() => {
+		for (const e of document.querySelectorAll(%q)) {
+			if (e.disabled || !e.checkVisibility({visibilityProperty: true, opacityProperty: true})) continue
+			if (%q && e.innerText.trim().split('\n')[0] !== %[2]q) continue
+			e.focus()
+			e.click()
+			return true
+		}
+		return false
+	})()`, kind, text)
 	b.await(fmt.Sprintf("offer %s %q", kind, text), func() bool {
-		script := fmt.Sprintf(`(() => {
-			for (const e of document.querySelectorAll(%q)) {
-				if (e.disabled || !e.checkVisibility({visibilityProperty: true, opacityProperty: true}) || %q && e.innerText.trim().split('\n')[0] !== %[2]q) continue
-				e.scrollIntoView({block: 'nearest'})
-				const r = e.getBoundingClientRect()
-				return [r.x + r.width / 2, r.y + Math.min(r.height / 2, 20)]
-			}
-			return []
-		})()`, kind, text)
-		before := at
-		at, _ = chromedp.Run(b.ctx, chromedp.Evaluate[[]float64](script))
-		return len(at) == 2 && slices.Equal(at, before) // it has come to rest
+		clicked, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](script))
+		return err == nil && clicked
 	})
-	b.do(chromedp.MouseClickXY(at[0], at[1]))
 }
 
 // fill replaces what stands in a field.

@@ -149,6 +149,10 @@ func (u temporalUI) update(name, input string) {
 	u.click("[role=menuitem]", "Send an Update")
 	u.click("dialog[open] [data-testid=update-select-button]", "")
 	u.click("dialog[open] [role=option]", name)
+	u.await("have "+name+" selected", func() bool {
+		chosen, err := chromedp.Run(u.ctx, chromedp.Evaluate[string]("document.querySelector('#update-select').value"))
+		return err == nil && chosen == name
+	})
 	u.fill("dialog[open] .cm-content", input)
 	u.shot("ui-update")
 	u.click("dialog[open] button", "Submit")
