@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -80,9 +81,9 @@ func (b *fleetBench) upgrade(ctx workflow.Context, in ClusterUpgradeInput) (*Rep
 		err = workflow.Sleep(ctx, took)
 	}
 	switch {
-	case err == errAlready:
+	case errors.Is(err, errAlready):
 		s.Hops, s.Message = 0, in.Cluster+" is at "+in.TargetVersion+" already"
-	case err == errStopped:
+	case errors.Is(err, errStopped):
 		s.State, s.Message = upgrade.Aborted, "stopped by ann"
 	case err != nil:
 		note("fail")
