@@ -97,7 +97,9 @@ func pretendingWorker(c client.Client) worker.Worker {
 		})
 	}
 	for _, name := range strings.Fields("AcquireLock KeepLock ReleaseLock") {
-		register(name, func(context.Context, activities.LockInput) (activities.Outcome, error) { return activities.Outcome{}, nil })
+		register(name, func(context.Context, activities.LockInput) (activities.Outcome, error) {
+			return activities.Outcome{}, nil
+		})
 	}
 	register("BackUpControlPlane", func(context.Context, activities.BackUpInput) (activities.Outcome, error) {
 		return activities.Outcome{Note: "/var/lib/pawl/backups/lab"}, nil
