@@ -166,9 +166,9 @@ type webhook struct {
 func (w webhook) Check() error { return w.next("Check " + w.name) }
 func (w webhook) Send(_ context.Context, key string, body any) (string, error) {
 	w.sent = append(w.sent, body)
-	w.world.mu.Lock()
+	w.mu.Lock()
 	w.keys = append(w.keys, key)
-	w.world.mu.Unlock()
+	w.mu.Unlock()
 	return "thanks", w.next("Send " + w.name)
 }
 

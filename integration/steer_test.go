@@ -77,9 +77,12 @@ w2 after "systemctl restart kubelet"            fail-kubelet
 	s.scenario(`w4 before "apt-get install --no-remove kubeadm" block-budget shop/web`)
 	s.start()
 	s.held("w4", "blocked by PodDisruptionBudget shop/web")
+	s.say("trying again: Drain", "retry", "steer", "w4", "--reason", "perhaps now")
+	s.held("w4", "blocked by PodDisruptionBudget shop/web")
 	s.say("going on without the drain", "skip-drain", "steer", "w4", "--reason", "they may be interrupted")
+	require.NoError(t, s.BlockBudget(t.Context(), "shop/web", false))
 	s.watch(0)
-	s.requireUpgraded()
+	s.requireUpgraded("w4 drainNode")
 	s.record("taken-up", "", "w4")
 }
 

@@ -150,8 +150,10 @@ func (u temporalUI) update(name, input string) {
 	u.click("dialog[open] [data-testid=update-select-button]", "")
 	u.click("dialog[open] [role=option]", name)
 	u.await("have "+name+" selected", func() bool {
-		chosen, err := chromedp.Run(u.ctx, chromedp.Evaluate[string]("document.querySelector('#update-select').value"))
-		return err == nil && chosen == name
+		script := fmt.Sprintf(`[...document.querySelectorAll('dialog[open] button, dialog[open] input')].some(
+			e => (e.value || e.innerText || '').trim().split('\n')[0] === %q)`, name)
+		chosen, err := chromedp.Run(u.ctx, chromedp.Evaluate[bool](script))
+		return err == nil && chosen
 	})
 	u.fill("dialog[open] .cm-content", input)
 	u.shot("ui-update")

@@ -108,7 +108,7 @@ func (c *Cluster) checkAdditions() error {
 	var names []string
 	for i, n := range c.Notifications {
 		at := fmt.Sprintf("notifications[%d]", i)
-		if err := errors.Join(checkName(at, n.Name, &names), n.Endpoint.check(at)); err != nil {
+		if err := errors.Join(checkName(at, n.Name, &names), n.check(at)); err != nil {
 			return first(err)
 		}
 		for _, e := range n.Events {

@@ -29,7 +29,7 @@ func TestAdditions(t *testing.T) {
 	c, err := Open("sim", filepath.Join(b.Clusters(), "sim.conf"))
 	require.NoError(t, err)
 	t.Run("jobs", func(t *testing.T) { checkJobs(t, b, c) })
-	t.Run("objects", func(t *testing.T) { checkObjects(t, b, c) })
+	t.Run("objects", func(t *testing.T) { checkObjects(t, c) })
 }
 
 // manifest is that of a Job that runs a line of shell.
@@ -117,7 +117,7 @@ func checkJobs(t *testing.T, b *bed.Bed, c *Cluster) {
 	require.Equal(t, before, jobs(), "a check makes none")
 }
 
-func checkObjects(t *testing.T, b *bed.Bed, c *Cluster) {
+func checkObjects(t *testing.T, c *Cluster) {
 	web := upgrade.Objects{APIVersion: "apps/v1", Kind: "Deployment", Namespace: bed.Namespace, Name: "web"}
 	one, err := c.Objects(t.Context(), web)
 	require.NoError(t, err)

@@ -255,9 +255,9 @@ func TestPods(t *testing.T) {
 	n.await("a pod whose command fails has failed", func() bool { return n.pod("shop", "fails").Status.Phase == corev1.PodFailed })
 	failed := n.pod("shop", "fails").Status.ContainerStatuses[0]
 	require.EqualValues(t, 3, failed.State.Terminated.ExitCode)
-	n.Kubelet.mu.Lock()
+	n.mu.Lock()
 	require.Equal(t, "one\nsh: reboot: not found\n", string(n.logs["shop/fails/"+failed.Name]), "a container has no programs of the host's")
-	n.Kubelet.mu.Unlock()
+	n.mu.Unlock()
 	n.bind("again", func(p *corev1.Pod) {
 		p.Spec.RestartPolicy = corev1.RestartPolicyOnFailure
 		p.Spec.Containers[0].Command = []string{"sh", "-c", "exit 1"}

@@ -53,7 +53,7 @@ func sit(t *testing.T, width, height int, anytime ...upgrade.Choice) *sitting {
 }
 
 func (s *sitting) send(msg tea.Msg) tea.Cmd {
-	model, cmd := s.screen.Update(msg)
+	model, cmd := s.Update(msg)
 	s.screen = model.(screen)
 	return cmd
 }
@@ -107,11 +107,12 @@ func underWay(workers int) snapshot.Snapshot {
 		for j := range n.Steps {
 			step := &n.Steps[j]
 			step.Started = s.Started.Add(time.Duration(5*i+j) * time.Second)
-			if i == 0 || i == 1 && j < 2 {
+			switch {
+			case i == 0 || i == 1 && j < 2:
 				step.State, step.Ended = upgrade.Done, step.Started.Add(time.Second)
-			} else if i == 1 && j == 2 {
+			case i == 1 && j == 2:
 				step.State, step.Attempts = upgrade.Running, 2
-			} else {
+			default:
 				step.Started = time.Time{}
 			}
 		}
