@@ -124,7 +124,9 @@ func JobChecks(t *testing.T, r Runner, pace float64) {
 		hook := func(name, line string, most time.Duration) (string, error) {
 			return h.RunHook(t.Context(), "pawl-test-"+name, command(name, line).argv, []string{"PAWL_NODE=machine", "PAWL_TO=it's $HOME"}, most)
 		}
-		for _, line := range []string{`echo "$PAWL_NODE goes to $PAWL_TO"`, `echo "$PAWL_NODE is not ready"; exit 4`} {
+		// The pause is for journald, which cannot tell whose a line is when its writer is gone before it looks.
+		// Source: https://github.com/systemd/systemd/issues/2913
+		for _, line := range []string{`echo "$PAWL_NODE goes to $PAWL_TO"; sleep 0.5`, `echo "$PAWL_NODE is not ready"; sleep 0.5; exit 4`} {
 			sh("rm -f " + marks + "-hook")
 			var said []string
 			for range 2 {
