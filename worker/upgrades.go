@@ -20,7 +20,7 @@ type upgrades struct{ temporal client.Client }
 // Tell implements activities.Upgrades.
 func (u upgrades) Tell(ctx context.Context, in activities.TellInput) (answer string, err error) {
 	handle, err := u.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		WorkflowID: in.Workflow, RunID: in.Run, UpdateName: in.Update, WaitForStage: client.WorkflowUpdateStageCompleted,
+		UpdateID: in.Key, WorkflowID: in.Workflow, RunID: in.Run, UpdateName: in.Update, WaitForStage: client.WorkflowUpdateStageCompleted,
 		Args: []any{workflows.Decision{Reason: in.Reason, By: in.By}},
 	})
 	if err == nil {

@@ -40,6 +40,7 @@ type fleetUpgrade struct {
 	input  FleetUpgradeInput
 	status upgrade.FleetStatus
 	news   bool // something happened since the last look
+	begins int  // upgrades that Temporal has not said to have begun
 }
 
 // look decides what is next, and shows it.
@@ -82,11 +83,13 @@ func (f *fleetUpgrade) start(ctx workflow.Context, cluster string) {
 	child := workflow.ExecuteChildWorkflow(ctx, ClusterUpgradeName, ClusterUpgradeInput{
 		Cluster: cluster, TargetVersion: f.input.TargetVersion, Through: f.input.Through, Waive: f.input.Waive, Approve: f.input.Approve,
 	})
+	f.begins++
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		var run workflow.Execution
 		if err := child.GetChildWorkflowExecution().Get(ctx, &run); err == nil {
 			c.Run = run.RunID
 		}
+		f.begins--
 		var r Report
 		err := child.Get(ctx, &r)
 		if c.Tries == try && c.State != upgrade.Skipped { // else nobody minds any more
@@ -111,8 +114,11 @@ func (f *fleetUpgrade) ended(ctx workflow.Context, c *upgrade.FleetCluster, s up
 	c.Ended, f.news = workflow.Now(ctx), true
 }
 
+// finish ends the fleet's upgrade once those of clusters that were started have begun: a parent that ends before its child
+// has begun may take it with it.
+// Source: https://docs.temporal.io/parent-close-policy
 func (f *fleetUpgrade) finish(ctx workflow.Context) (upgrade.FleetStatus, error) {
 	f.status.Ended = workflow.Now(ctx)
 	workflow.SetCurrentDetails(ctx, fleetDetails(f.status))
-	return f.status, workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })
+	return f.status, workflow.Await(ctx, func() bool { return f.begins == 0 && workflow.AllHandlersFinished(ctx) })
 }

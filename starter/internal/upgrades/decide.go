@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
@@ -33,18 +34,30 @@ func (c *Client) Decide(ctx context.Context, cluster, node, update string, d any
 	return c.update(ctx, op, id, absent, update, d, patience)
 }
 
-// update sends an update and waits until it has been carried out, or rejected.
+// update sends an update and waits until it has been carried out, or rejected. One that Temporal has dropped, since the
+// workflow's task that took it up was cut off, is sent again: by its id it is carried out once.
 func (c *Client) update(ctx context.Context, op, id, absent, update string, d any, patience time.Duration) (answer string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	handle, err := c.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+	options := client.UpdateWorkflowOptions{
+		UpdateID:     uuid.NewString(),
 		WorkflowID:   id,
 		UpdateName:   update,
 		Args:         []any{d},
 		WaitForStage: client.WorkflowUpdateStageCompleted,
-	})
-	if err == nil {
-		err = handle.Get(ctx, &answer)
+	}
+	send := func() error {
+		handle, err := c.temporal.UpdateWorkflow(ctx, options)
+		if err != nil {
+			return err
+		}
+		return handle.Get(ctx, &answer)
+	}
+	for err = send(); dropped(err) && ctx.Err() == nil; err = send() {
+		select {
+		case <-ctx.Done():
+		case <-time.After(sendAgain):
+		}
 	}
 	var rejected *temporal.ApplicationError
 	switch {
@@ -56,12 +69,19 @@ func (c *Client) update(ctx context.Context, op, id, absent, update string, d an
 		return "", exit.Errorf(exit.BadInput, "%s: %s", op, absent)
 	case ctx.Err() == context.DeadlineExceeded:
 		return "", c.noWorker(op)
-	}
-	var timeout *client.WorkflowUpdateServiceTimeoutOrCanceledError
-	if errors.As(err, &timeout) {
-		return "", c.noWorker(op)
+	case ctx.Err() != nil:
+		return "", c.translate(op, ctx.Err(), exit.BadInput)
 	}
 	return "", c.translate(op, err, exit.BadInput)
+}
+
+// sendAgain is how soon a dropped update is sent again.
+const sendAgain = 200 * time.Millisecond
+
+// dropped reports whether an update was neither accepted nor rejected, as far as Temporal knows.
+func dropped(err error) bool {
+	var timeout *client.WorkflowUpdateServiceTimeoutOrCanceledError
+	return errors.As(err, &timeout) || noWorkerAnswers(err)
 }
 
 // planPatience is how long a plan may take that a decision depends on.
