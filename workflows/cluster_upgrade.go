@@ -197,7 +197,7 @@ func (u *clusterUpgrade) verifyCluster(ctx workflow.Context) error {
 // upgradeNode runs a node's own workflow over its plan, or a part of it, to the end. A node that needs a person holds;
 // it does not fail. what names the part for people.
 func (u *clusterUpgrade) upgradeNode(ctx workflow.Context, n upgrade.NodePlan, what string) error {
-	if len(n.Steps) == 0 || slices.Contains(u.leftOut, n.Node) && what == "kubelet" {
+	if len(n.Steps) == 0 {
 		return nil // this part is done already, or a person wants it left as it is
 	}
 	if prepared := u.prepared[n.Node]; prepared != nil {

@@ -39,14 +39,14 @@ func clusterDetails(s upgrade.Status) string {
 		fmt.Fprintf(&b, "- ⚠️ %s\n", n.Text)
 	}
 	if len(s.Nodes) > 0 {
-		b.WriteString("\n| | node | from | to |\n|---|---|---|---|\n")
+		b.WriteString("\n| | node | from | to | left |\n|---|---|---|---|---|\n")
 	}
 	for i, n := range s.Nodes {
 		if i == detailsMaxRows {
 			fmt.Fprintf(&b, "\n%d more nodes\n", len(s.Nodes)-i)
 			break
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", symbol(n.State), n.Node, n.From, n.To)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", symbol(n.State), n.Node, n.From, n.To, n.Left)
 	}
 	return b.String()
 }

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -181,7 +182,7 @@ func (f *fleetUpgrade) resume(ctx workflow.Context, d FleetDecision) string {
 func (f *fleetUpgrade) abort(ctx workflow.Context, d FleetDecision) string {
 	if !d.Clusters {
 		f.status.Aborted = upgrade.AbortFleet
-		return "ended; what is under way goes on by itself: " + or(strings.Join(f.status.UnderWay(), ", "), "nothing")
+		return "ended; what is under way goes on by itself: " + cmp.Or(strings.Join(f.status.UnderWay(), ", "), "nothing")
 	}
 	f.status.Aborted = upgrade.AbortClusters
 	return "nothing new begins" + f.tell(ctx, d, UpdateAbort)
@@ -218,13 +219,6 @@ func tellOptions(summary string) workflow.ActivityOptions {
 		HeartbeatTimeout:       heartbeat,
 		RetryPolicy:            &temporal.RetryPolicy{InitialInterval: time.Second, MaximumInterval: 5 * time.Second},
 	}
-}
-
-func or(s, fallback string) string {
-	if s == "" {
-		return fallback
-	}
-	return s
 }
 
 // listenToClusters takes in what the upgrades of clusters say of themselves.

@@ -55,6 +55,10 @@ var phases = []struct{ title, phase string }{
 	{"Upgrade the workers", "workers"},
 	{"Verify the cluster", "verify"},
 	{"Check that the rest", "check-rest"},
+	{"Check that the plan still fits", "check-rest"},
+	{"Wait for a maintenance window", "window"},
+	{"Wait for the health", "health"},
+	{"Run the hooks", "hooks"},
 	{"Look at what was left", "stop"},
 }
 

@@ -100,12 +100,7 @@ func (f *foresight) side(nodes []NodePlan, atOnce int) {
 		free[i] = f.ends
 	}
 	for _, n := range nodes {
-		place := 0
-		for i := range free {
-			if free[i].Before(free[place]) {
-				place = i
-			}
-		}
+		place := slices.Index(free, slices.MinFunc(free, time.Time.Compare))
 		f.now = later(f.now, free[place])
 		f.begin(n.Node, n.Node, n)
 		free[place] = f.now.Add(f.status.Expected(n))

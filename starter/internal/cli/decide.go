@@ -117,21 +117,17 @@ func decisionCommand(update, args, short, long, example string, count cobra.Posi
 			if err != nil {
 				return err
 			}
-			client, err := upgrades.Connect(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer client.Close()
 			node := ""
 			if strings.Contains(cmd.Use, "NODE") && len(args) > 1 {
 				node = args[1]
 			}
-			answer, err := client.Decide(cmd.Context(), args[0], node, update, d)
-			if err != nil {
+			return withClient(cmd, func(client *upgrades.Client) error {
+				answer, err := client.Decide(cmd.Context(), args[0], node, update, d)
+				if err == nil {
+					fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", strings.TrimSpace(args[0]+" "+node), answer)
+				}
 				return err
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", strings.TrimSpace(args[0]+" "+node), answer)
-			return nil
+			})
 		},
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why, for the history")

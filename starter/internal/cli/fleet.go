@@ -359,13 +359,3 @@ func fleetDecisionCommands() []*cobra.Command {
 			`  pawl fleet abort prod --clusters --reason "not in this window"`, cobra.ExactArgs(1), "stop those that are under way too", ofFleet),
 	}
 }
-
-// withClient does something with a connection to Temporal.
-func withClient(cmd *cobra.Command, do func(*upgrades.Client) error) error {
-	client, err := upgrades.Connect(cmd.Context())
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	return do(client)
-}

@@ -35,16 +35,13 @@ was made from, in a review or a bug report.`,
 			if err != nil {
 				return err
 			}
-			client, err := upgrades.Connect(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer client.Close()
-			seen, err := client.Inventory(cmd.Context(), args[0], teller(cmd))
-			if err != nil {
-				return err
-			}
-			return write(cmd.OutOrStdout(), seen)
+			return withClient(cmd, func(client *upgrades.Client) error {
+				seen, err := client.Inventory(cmd.Context(), args[0], teller(cmd))
+				if err != nil {
+					return err
+				}
+				return write(cmd.OutOrStdout(), seen)
+			})
 		},
 	}
 	c.Flags().StringVarP(&format, "output", "o", "json", "json or yaml")

@@ -26,24 +26,21 @@ behind by a second or so.`,
 			if err != nil {
 				return err
 			}
-			client, err := upgrades.Connect(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer client.Close()
-			all, err := client.List(cmd.Context(), held)
-			if err != nil {
-				return err
-			}
-			out := cmd.OutOrStdout()
-			if asJSON {
-				if all == nil {
-					all = []upgrades.Listed{}
+			return withClient(cmd, func(client *upgrades.Client) error {
+				all, err := client.List(cmd.Context(), held)
+				if err != nil {
+					return err
 				}
-				return printJSON(out, all)
-			}
-			_, err = fmt.Fprint(out, view.List(all, time.Now(), style(out)))
-			return err
+				out := cmd.OutOrStdout()
+				if asJSON {
+					if all == nil {
+						all = []upgrades.Listed{}
+					}
+					return printJSON(out, all)
+				}
+				_, err = fmt.Fprint(out, view.List(all, time.Now(), style(out)))
+				return err
+			})
 		},
 	}
 	c.Flags().BoolVar(&held, "held", false, "only those that wait for a person's decision")

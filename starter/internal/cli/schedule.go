@@ -301,20 +301,17 @@ func onSchedules(cmd *cobra.Command, format string, do func(*upgrades.Client) (a
 	if err != nil {
 		return err
 	}
-	client, err := upgrades.Connect(cmd.Context())
-	if err != nil {
+	return withClient(cmd, func(client *upgrades.Client) error {
+		answer, text, err := do(client)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return printJSON(cmd.OutOrStdout(), answer)
+		}
+		_, err = fmt.Fprint(cmd.OutOrStdout(), text)
 		return err
-	}
-	defer client.Close()
-	answer, text, err := do(client)
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		return printJSON(cmd.OutOrStdout(), answer)
-	}
-	_, err = fmt.Fprint(cmd.OutOrStdout(), text)
-	return err
+	})
 }
 
 // note says who did what to a schedule, and why.

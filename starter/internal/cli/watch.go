@@ -39,12 +39,7 @@ watching was ended before.`,
 			if err := checkCluster("watch", args[0]); err != nil {
 				return err
 			}
-			client, err := upgrades.Connect(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer client.Close()
-			return follow(cmd, client, args[0], asJSON)
+			return withClient(cmd, func(client *upgrades.Client) error { return follow(cmd, client, args[0], asJSON) })
 		},
 	}
 	outputFlag(c, &format)
