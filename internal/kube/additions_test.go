@@ -2,7 +2,6 @@ package kube
 
 import (
 	"context"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -12,22 +11,13 @@ import (
 
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/sim/bed"
-	"github.com/pawl-dev/pawl/internal/sim/controlplane"
-	"github.com/pawl-dev/pawl/internal/sim/simtest"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
 // TestAdditions runs Jobs of hooks and fetches objects for health gates on a simulated cluster, whose API and Job
 // controller are the real ones.
 func TestAdditions(t *testing.T) {
-	simtest.Programs(t, controlplane.Program)
-	b, err := bed.Start(t.Context(), bed.Options{
-		Name: "sim", Dir: t.TempDir(), ControlPlanes: 1, Workers: 2, Version: upgrade.MustVersion("v1.36.3"), Pace: 0.01,
-	})
-	require.NoError(t, err)
-	t.Cleanup(b.Stop)
-	c, err := Open("sim", filepath.Join(b.Clusters(), "sim.conf"))
-	require.NoError(t, err)
+	b, c := simulated(t, bed.Options{ControlPlanes: 1, Workers: 2})
 	t.Run("jobs", func(t *testing.T) { checkJobs(t, b, c) })
 	t.Run("objects", func(t *testing.T) { checkObjects(t, c) })
 }

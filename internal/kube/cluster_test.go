@@ -20,16 +20,24 @@ import (
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
+// simulated starts a simulated cluster of v1.36.3, whose API is the real one, and opens it as pawl does.
+func simulated(t *testing.T, o bed.Options) (*bed.Bed, *Cluster) {
+	t.Helper()
+	simtest.Programs(t, controlplane.Program)
+	o.Name, o.Dir, o.Version, o.Pace = "sim", t.TempDir(), upgrade.MustVersion("v1.36.3"), 0.01
+	b, err := bed.Start(t.Context(), o)
+	require.NoError(t, err)
+	t.Cleanup(b.Stop)
+	c, err := Open("sim", filepath.Join(b.Clusters(), "sim.conf"))
+	require.NoError(t, err)
+	return b, c
+}
+
 // TestCluster runs the same checks on a simulated cluster, whose API is the real one, and, where there is a lab, on a
 // cluster of real nodes. They change nothing but a cordon and the lock, which they take back. Where the two differ, the lab is right.
 func TestCluster(t *testing.T) {
 	t.Run("simulated", func(t *testing.T) {
-		simtest.Programs(t, controlplane.Program)
-		b, err := bed.Start(t.Context(), bed.Options{
-			Name: "sim", Dir: t.TempDir(), ControlPlanes: 2, Workers: 1, Version: upgrade.MustVersion("v1.36.3"), Pace: 0.01,
-		})
-		require.NoError(t, err)
-		t.Cleanup(b.Stop)
+		b, _ := simulated(t, bed.Options{ControlPlanes: 2, Workers: 1})
 		// This is how pawl comes: as a user who may do what docs/reference.md says, and no more.
 		checkCluster(t, filepath.Join(b.Clusters(), "sim.conf"))
 	})

@@ -2,7 +2,6 @@ package kube
 
 import (
 	"context"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -23,23 +22,13 @@ import (
 	"k8s.io/client-go/util/retry"
 
 	"github.com/pawl-dev/pawl/internal/sim/bed"
-	"github.com/pawl-dev/pawl/internal/sim/controlplane"
-	"github.com/pawl-dev/pawl/internal/sim/simtest"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
 // TestFindings provokes on one simulated cluster, whose API is the real one, what a plan finds through it: each by what a
 // person or a program would do, taken back before the next.
 func TestFindings(t *testing.T) {
-	simtest.Programs(t, controlplane.Program)
-	b, err := bed.Start(t.Context(), bed.Options{
-		Name: "sim", Dir: t.TempDir(), ControlPlanes: 3, Workers: 2, Version: upgrade.MustVersion("v1.36.3"), Pace: 0.01,
-		APIs: []string{"resource.k8s.io/v1beta1"},
-	})
-	require.NoError(t, err)
-	t.Cleanup(b.Stop)
-	c, err := Open("sim", filepath.Join(b.Clusters(), "sim.conf"))
-	require.NoError(t, err)
+	b, c := simulated(t, bed.Options{ControlPlanes: 3, Workers: 2, APIs: []string{"resource.k8s.io/v1beta1"}})
 	f := &findings{T: t, bed: b, admin: b.Client(), cluster: c}
 
 	t.Run("a clean cluster", func(t *testing.T) {

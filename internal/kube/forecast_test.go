@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -22,8 +21,6 @@ import (
 
 	"github.com/pawl-dev/pawl/internal/forecast"
 	"github.com/pawl-dev/pawl/internal/sim/bed"
-	"github.com/pawl-dev/pawl/internal/sim/controlplane"
-	"github.com/pawl-dev/pawl/internal/sim/simtest"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -33,14 +30,7 @@ const forecastWorkers = 5
 // TestForecastComesTrue forecasts drains of generated workloads on a cluster whose API, scheduler and controllers are the
 // real ones, then drains the nodes and requires that just what was said to block did block, and by the same.
 func TestForecastComesTrue(t *testing.T) {
-	simtest.Programs(t, controlplane.Program)
-	b, err := bed.Start(t.Context(), bed.Options{
-		Name: "sim", Dir: t.TempDir(), ControlPlanes: 1, Workers: forecastWorkers, Version: upgrade.MustVersion("v1.36.3"), Pace: 0.01,
-	})
-	require.NoError(t, err)
-	t.Cleanup(b.Stop)
-	c, err := Open("test", filepath.Join(b.Clusters(), "sim.conf"))
-	require.NoError(t, err)
+	b, c := simulated(t, bed.Options{ControlPlanes: 1, Workers: forecastWorkers})
 	s := &drainStage{t: t, c: c, admin: b.Client()}
 
 	t.Run("clean", func(t *testing.T) {
