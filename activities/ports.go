@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/pawl-dev/pawl/internal/forecast"
@@ -49,6 +50,31 @@ type Hook struct {
 type Gate interface {
 	// Look looks once at all checks. What is not known is not true, and its value says why.
 	Look(ctx context.Context) []upgrade.CheckResult
+}
+
+// NodeProvider makes and removes the machines of one pool of workers: a cloud, or whatever a person has for it. Every method
+// looks first, does what is left to do, and verifies it; it may be called again after any interruption, with the same
+// input. Waiting for a machine to become a node, and what is done to nodes, is not its business.
+//
+// What is refused by name, or has to be put right by a person, is fault.PreflightFailed; a lack of capacity or of quota is
+// fault.PreflightFailed too; throttling that outlasts the client's own retries is fault.Conflict.
+type NodeProvider interface {
+	// Check says what stands in the way of replacing these machines. Nothing is changed.
+	Check(ctx context.Context, r upgrade.Replacement, old []upgrade.Machine) []upgrade.Finding
+	// Begin readies the pool, and keeps others from interfering. It returns what End needs to put everything back as it was:
+	// no secret, since it stands in the workflow's history. Called again, after its first answer was lost, it returns how things
+	// were before it was called first.
+	Begin(ctx context.Context, r upgrade.Replacement, old []upgrade.Machine) (snapshot json.RawMessage, err error)
+	// Add makes the machine of the slot, in the old one's zone, or finds the one that was made for it, and returns it once it
+	// runs. A machine that died on the way is fault.VerificationFailed.
+	Add(ctx context.Context, r upgrade.Replacement, s upgrade.Slot, j upgrade.Join) (upgrade.Machine, error)
+	// Withdraw takes a machine out of load balancers, and waits until they have let go of it.
+	Withdraw(ctx context.Context, r upgrade.Replacement, m upgrade.Machine) error
+	// Remove ends a machine for good, and waits until it is gone. One that is gone already is no error.
+	Remove(ctx context.Context, r upgrade.Replacement, m upgrade.Machine) error
+	// End puts the pool's settings back as they were. Machines that were added for slots whose old machine is still there
+	// are not its business.
+	End(ctx context.Context, r upgrade.Replacement, snapshot json.RawMessage) error
 }
 
 // Past is what is known of earlier upgrades.
