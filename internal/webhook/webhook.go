@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,6 +50,7 @@ func (e Endpoint) Check() error {
 type address struct {
 	url           *url.URL
 	header, value string
+	secrets       []string // further ones
 }
 
 func (e Endpoint) open() (address, error) {
@@ -94,16 +96,36 @@ func (e Endpoint) text() (string, error) {
 // answerKept is how much of an answer is read.
 const answerKept = 4096
 
+// Answer is what was answered, also with a refusal.
+type Answer struct {
+	Status     int           // 0: nobody answered
+	Body       []byte        // its beginning, as it came
+	Text       string        // the same for people: short, on one line, without what is secret
+	RetryAfter time.Duration // when to ask again; 0 where nothing is said of it
+}
+
+func (a Answer) taken() bool { return a.Status/100 == 2 }
+
 // Send sends body as JSON once, and returns what was answered. key is the same for all attempts to send the same thing:
 // the header Idempotency-Key. A refusal is a HookFailed; what may pass by itself is Unreachable.
 func (e Endpoint) Send(ctx context.Context, key string, body any) (string, error) {
-	to, err := e.open()
-	if err != nil {
+	answer, err := e.Ask(ctx, key, body)
+	if err != nil && !answer.taken() {
 		return "", err
 	}
+	return answer.Text, nil // also where only the answer's text broke off
+}
+
+// Ask is Send for whoever reads the answer. secrets are what else of the body must not be part of an error.
+func (e Endpoint) Ask(ctx context.Context, key string, body any, secrets ...string) (Answer, error) {
+	to, err := e.open()
+	if err != nil {
+		return Answer{}, err
+	}
+	to.secrets = secrets
 	text, err := json.Marshal(body)
 	if err != nil {
-		return "", e.fault(fault.Unexpected, err.Error())
+		return Answer{}, e.fault(fault.Unexpected, err.Error())
 	}
 	method := e.Method
 	if method == "" {
@@ -111,7 +133,7 @@ func (e Endpoint) Send(ctx context.Context, key string, body any) (string, error
 	}
 	request, err := http.NewRequestWithContext(ctx, method, to.url.String(), bytes.NewReader(text))
 	if err != nil {
-		return "", e.fault(fault.InvalidInput, to.redact(err.Error()))
+		return Answer{}, e.fault(fault.InvalidInput, to.redact(err.Error()))
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "pawl")
@@ -121,13 +143,17 @@ func (e Endpoint) Send(ctx context.Context, key string, body any) (string, error
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return "", e.fault(fault.Unreachable, to.redact(cause(err).Error()))
+		return Answer{}, e.fault(fault.Unreachable, to.redact(cause(err).Error()))
 	}
 	defer func() { _ = response.Body.Close() }()
-	answer, _ := io.ReadAll(io.LimitReader(response.Body, answerKept))
-	said := to.redact(short(string(answer)))
-	if response.StatusCode/100 == 2 {
-		return said, nil
+	answer := Answer{Status: response.StatusCode, RetryAfter: retryAfter(response.Header.Get("Retry-After"), time.Now())}
+	answer.Body, err = io.ReadAll(io.LimitReader(response.Body, answerKept))
+	answer.Text = short(to.redact(string(answer.Body)))
+	if answer.taken() {
+		if err != nil {
+			return answer, e.fault(fault.Unreachable, "its answer breaks off: "+to.redact(err.Error()))
+		}
+		return answer, nil
 	}
 	kind := fault.HookFailed
 	switch code := response.StatusCode; {
@@ -135,10 +161,21 @@ func (e Endpoint) Send(ctx context.Context, key string, body any) (string, error
 		kind = fault.Unreachable
 	}
 	fact := fmt.Sprintf("it answers %d", response.StatusCode)
-	if said != "" {
-		fact += ": " + said
+	if answer.Text != "" {
+		fact += ": " + answer.Text
 	}
-	return "", e.fault(kind, fact)
+	return answer, e.fault(kind, fact)
+}
+
+// retryAfter reads the header of that name: seconds, or a date. Source: RFC 9110, 10.2.3.
+func retryAfter(value string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil && at.After(now) {
+		return at.Sub(now)
+	}
+	return 0
 }
 
 func (e Endpoint) fault(kind fault.Kind, fact string) error {
@@ -163,7 +200,7 @@ func (a address) redact(text string) string {
 	if password, ok := a.url.User.Password(); ok {
 		secrets = append(secrets, password)
 	}
-	for _, secret := range secrets {
+	for _, secret := range append(secrets, a.secrets...) {
 		if len(secret) > 1 { // more than "/"
 			text = strings.ReplaceAll(text, secret, "[hidden]")
 		}

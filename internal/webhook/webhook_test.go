@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -103,4 +104,51 @@ func TestWhatFailsSaysNoSecret(t *testing.T) {
 		})
 	}
 	require.False(t, followed, "redirects are not followed")
+}
+
+func TestAskReadsTheAnswer(t *testing.T) {
+	status := http.StatusAccepted
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Retry-After", "7")
+		w.WriteHeader(status)
+		_, _ = io.Copy(w, r.Body)
+	}))
+	defer server.Close()
+	e := Endpoint{Name: "machines", URL: server.URL}
+	body := map[string]string{"token": "t0k3n", "pad": strings.Repeat("x", 185) + "t0k3n"}
+	got, err := e.Ask(t.Context(), "key", body, "t0k3n")
+	require.NoError(t, err)
+	require.Equal(t, http.StatusAccepted, got.Status)
+	require.Equal(t, 7*time.Second, got.RetryAfter)
+	require.Contains(t, string(got.Body), `"token":"t0k3n"`)
+	// Where the text is cut, it is cut after the secret was taken out.
+	require.NotContains(t, got.Text, "t0k")
+
+	status = http.StatusConflict
+	got, err = e.Ask(t.Context(), "key", body, "t0k3n")
+	require.Equal(t, http.StatusConflict, got.Status)
+	require.Equal(t, fault.HookFailed, fault.KindOf(err))
+	require.NotContains(t, err.Error(), "t0k")
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 11, 23, 7, 0, 0, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"": 0, "120": 2 * time.Minute, "-1": 0, "soon": 0, "Mon, 23 Nov 2026 07:00:30 GMT": 30 * time.Second, "Mon, 23 Nov 2026 06:00:00 GMT": 0,
+	} {
+		require.Equal(t, want, retryAfter(value, now), value)
+	}
+}
+
+func TestAnAnswerThatBreaksOff(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		_, _ = io.WriteString(w, "done")
+	}))
+	defer server.Close()
+	_, err := Endpoint{URL: server.URL}.Ask(t.Context(), "key", struct{}{})
+	require.Equal(t, fault.Unreachable, fault.KindOf(err), "who needs the answer asks again")
+	said, err := Endpoint{URL: server.URL}.Send(t.Context(), "key", struct{}{})
+	require.NoError(t, err, "what was sent was taken")
+	require.Equal(t, "done", said)
 }
