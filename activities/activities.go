@@ -1,6 +1,7 @@
 package activities
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/pawl-dev/pawl/internal/upgrade"
@@ -44,6 +45,8 @@ type NodeInput struct {
 	KeepsKubelet bool `json:"keepsKubelet,omitempty"`
 	// Owner is the id of the upgrade: it is recorded on what pawl cordons and names the backup.
 	Owner string `json:"owner"`
+	// Successor says what takes the node's place, where it is replaced.
+	Successor *SuccessorInput `json:"successor,omitempty"`
 	// EndpointWatchers is how many watched EndpointSlices before anything was touched; 0 when nobody counted.
 	EndpointWatchers int `json:"endpointWatchers,omitempty"`
 	// KubeletStarted is when the new kubelet was started, by the node's own clock; zero when it was not restarted.
@@ -62,7 +65,19 @@ type Outcome struct {
 	EndpointWatchers int `json:"endpointWatchers,omitempty"`
 	// Note is one line worth keeping: the folder of a backup.
 	Note string `json:"note,omitempty"`
-	// Waits are what the drain waited for (DrainNode only).
+	// Successor is the node that takes the place of this one, and Machine what it runs on (AddNode only).
+	Successor string           `json:"successor,omitempty"`
+	Machine   *upgrade.Machine `json:"machine,omitempty"`
+	// GivenUp: the new machine is gone, and the next attempt needs another (AddNode only).
+	GivenUp bool `json:"givenUp,omitempty"`
+	// Snapshot is how the pool was before (BeginReplacement only).
+	Snapshot json.RawMessage `json:"snapshot,omitempty"`
+	// Services are those that will be away (CordonPool only), Outage for how long they were (AwaitServices only).
+	Services []string        `json:"services,omitempty"`
+	Outage   *upgrade.Outage `json:"outage,omitempty"`
+	// Spread is how many pods each worker has (LookAtSpread only).
+	Spread []upgrade.NodePods `json:"spread,omitempty"`
+	// Waits are what the drain waited for (DrainNode and StopPods only).
 	Waits []upgrade.DrainWait `json:"waits,omitempty"`
 	// APIServer is for how long the node's own API server was away; nil when that was not measured.
 	APIServer *upgrade.Downtime `json:"apiServer,omitempty"`

@@ -18,11 +18,26 @@ const evictAgain = 5 * time.Second
 
 // DrainNode cordons the node and evicts its pods, pass by pass, until none is left that has to go. Budgets are
 // respected for ever: when the drain's time is over, a person is asked.
-func (a *Activities) DrainNode(ctx context.Context, in NodeInput) (out Outcome, err error) {
+func (a *Activities) DrainNode(ctx context.Context, in NodeInput) (Outcome, error) {
 	api, err := a.Directory.API(in.Cluster)
 	if err != nil {
 		return Outcome{}, err
 	}
+	return empty(ctx, api, in, api.Evict)
+}
+
+// StopPods is the same without asking budgets: each pod is deleted, and has its own grace to end in. It is for nodes all of
+// which are out of service at the same time, where budgets would keep pods for ever.
+func (a *Activities) StopPods(ctx context.Context, in NodeInput) (Outcome, error) {
+	api, err := a.Directory.API(in.Cluster)
+	if err != nil {
+		return Outcome{}, err
+	}
+	return empty(ctx, api, in, api.Stop)
+}
+
+// empty cordons the node and makes pass after pass until no pod is left that has to go.
+func empty(ctx context.Context, api API, in NodeInput, onePass func(context.Context, string) (upgrade.DrainPass, error)) (out Outcome, err error) {
 	if err := api.Cordon(ctx, in.Node, in.Owner); err != nil {
 		return Outcome{}, err
 	}
@@ -30,7 +45,7 @@ func (a *Activities) DrainNode(ctx context.Context, in NodeInput) (out Outcome, 
 	var waits []upgrade.DrainWait
 	defer func() { out.Waits = upgrade.BoundWaits(waits) }()
 	for {
-		pass, err := api.Evict(ctx, in.Node)
+		pass, err := onePass(ctx, in.Node)
 		if err != nil {
 			return Outcome{}, err
 		}

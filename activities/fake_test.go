@@ -2,7 +2,9 @@ package activities
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -40,6 +42,8 @@ type world struct {
 	hooks      map[string]Hook
 	looks      [][]upgrade.CheckResult // what the next looks at a gate see
 	ran        []string                // hooks
+	joins      []upgrade.Join          // that providers were given
+	away       time.Duration           // for how long services were
 	sent       []any                   // to webhooks
 	keys       []string                // under which it was sent
 	errs       map[string][]error      // what the next calls of a method return
@@ -197,7 +201,9 @@ type api struct {
 	*world
 }
 
-func (a api) Observe(context.Context) (upgrade.Cluster, error) { return a.seen, a.next("Observe") }
+func (a api) Observe(context.Context, []upgrade.PoolSettings) (upgrade.Cluster, error) {
+	return a.seen, a.next("Observe")
+}
 
 func (a api) Workloads(context.Context) (forecast.Workloads, error) {
 	return a.workloads, a.next("Workloads")
@@ -232,4 +238,68 @@ func environment(t *testing.T, w *world) (*testsuite.TestActivityEnvironment, *A
 	a := &Activities{Directory: directory{w}, Past: w}
 	env.RegisterActivity(a)
 	return env, a
+}
+
+// provider is where new machines come from in memory: one for each key, until it is removed.
+type provider struct{ *world }
+
+func (d directory) Provider(context.Context, string, string) (NodeProvider, error) {
+	return provider{d.world}, d.next("Provider")
+}
+func (p provider) TakesJoin() bool { return true }
+func (p provider) Check(_ context.Context, r upgrade.Replacement, old []upgrade.Machine) []upgrade.Finding {
+	_ = p.next("Check")
+	return []upgrade.Finding{{ID: upgrade.NodeProvider, Severity: upgrade.SeverityInfo, Message: fmt.Sprintf("%d of %s", len(old), r.Pool)}}
+}
+func (p provider) Begin(context.Context, upgrade.Replacement, []upgrade.Machine) (json.RawMessage, error) {
+	return json.RawMessage(`{"max":3}`), p.next("Begin")
+}
+func (p provider) Add(_ context.Context, r upgrade.Replacement, s upgrade.Slot, j upgrade.Join) (upgrade.Machine, error) {
+	p.mu.Lock()
+	p.joins = append(p.joins, j)
+	p.mu.Unlock()
+	return upgrade.Machine{ID: "m-" + r.Key(s), Zone: s.Old.Zone}, p.next("Add")
+}
+func (p provider) Withdraw(_ context.Context, _ upgrade.Replacement, m upgrade.Machine) error {
+	return p.next("Withdraw machine " + m.Node)
+}
+func (p provider) Readmit(_ context.Context, _ upgrade.Replacement, m upgrade.Machine) error {
+	return p.next("Readmit machine " + m.Node)
+}
+func (p provider) Remove(_ context.Context, _ upgrade.Replacement, m upgrade.Machine) error {
+	return p.next("Remove machine " + m.Node + m.ID)
+}
+func (p provider) End(_ context.Context, _ upgrade.Replacement, snapshot json.RawMessage) error {
+	return p.next("End " + string(snapshot))
+}
+
+func (w *world) Join(context.Context, string) (upgrade.Join, error) {
+	return upgrade.Join{Endpoint: "10.0.0.1:6443", Token: "abcdef.0123456789abcdef", CACertHash: "sha256:00"}, w.next("Join")
+}
+func (w *world) EndJoin(context.Context, string) error { return w.next("EndJoin") }
+func (w *world) NodeOf(context.Context, upgrade.Machine) (string, error) {
+	err := w.next("NodeOf")
+	if err != nil {
+		return "", err
+	}
+	return "new1", nil
+}
+func (w *world) DeleteNode(_ context.Context, node, uid string) error {
+	return w.next(strings.TrimSpace("DeleteNode " + node + " " + uid))
+}
+func (w *world) Withdraw(_ context.Context, node, _ string) error { return w.next("Withdraw " + node) }
+func (w *world) Uncordon(_ context.Context, node, _ string) error { return w.next("Uncordon " + node) }
+func (w *world) VolumesReleased(context.Context, string) error    { return w.next("VolumesReleased") }
+func (w *world) ServedOnlyBy(context.Context, []string) ([]string, error) {
+	return []string{"web/shop"}, w.next("ServedOnlyBy")
+}
+func (w *world) ServedSince(_ context.Context, service string, began time.Time) (time.Time, error) {
+	return began.Add(w.away), w.next("ServedSince " + service)
+}
+func (w *world) Stop(ctx context.Context, node string) (upgrade.DrainPass, error) {
+	pass, err := w.Evict(ctx, node)
+	w.mu.Lock()
+	w.calls[len(w.calls)-1] = "Stop"
+	w.mu.Unlock()
+	return pass, err
 }

@@ -78,7 +78,7 @@ func (a *Activities) observe(ctx context.Context, cluster string, target func(up
 	if err != nil {
 		return seen, err
 	}
-	if seen.Cluster, err = api.Observe(ctx); err != nil {
+	if seen.Cluster, err = api.Observe(ctx, seen.Settings.Pools); err != nil {
 		return seen, err
 	}
 	if seen.Workloads, err = api.Workloads(ctx); err != nil {
@@ -91,10 +91,12 @@ func (a *Activities) observe(ctx context.Context, cluster string, target func(up
 	// Both take a while, and neither has to do with the other.
 	var added []upgrade.Finding
 	var looking sync.WaitGroup
+	var providers []upgrade.Finding
 	looking.Go(func() { added = a.lookAtAdditions(ctx, cluster, seen.Settings, api) })
+	looking.Go(func() { providers = a.lookAtProviders(ctx, seen.Settings, seen.Cluster, target(seen.Cluster)) })
 	err = a.observeHosts(ctx, &seen.Cluster, seen.Settings, target(seen.Cluster), besides)
 	looking.Wait()
-	seen.Cluster.Problems = append(seen.Cluster.Problems, added...)
+	seen.Cluster.Problems = slices.Concat(seen.Cluster.Problems, added, providers)
 	return seen, err
 }
 
@@ -128,6 +130,9 @@ func (a *Activities) observeHosts(ctx context.Context, c *upgrade.Cluster, s upg
 	group.SetLimit(hostsAtOnce)
 	var mu sync.Mutex
 	for i := range c.Nodes {
+		if c.Nodes[i].Replaced {
+			continue // nobody works on its machine
+		}
 		group.Go(func() error {
 			also := func(n upgrade.Node) upgrade.Version { return besides(seen, n, target) }
 			observed, err := a.observeHost(ctx, c.Name, seen.Nodes[i], s, minors, also)

@@ -26,6 +26,8 @@ type Directory interface {
 	Notification(cluster, name string) (Webhook, error)
 	// Hook reads what a hook of the definition does.
 	Hook(cluster, name string) (Hook, error)
+	// Provider opens where the new nodes of a pool come from. fault.InvalidInput is a pool that has none (any more).
+	Provider(ctx context.Context, cluster, pool string) (NodeProvider, error)
 	// Gate opens the health checks of the definition.
 	Gate(cluster string) (Gate, error)
 }
@@ -59,6 +61,8 @@ type Gate interface {
 // What is refused by name, or has to be put right by a person, is fault.PreflightFailed; a lack of capacity or of quota is
 // fault.PreflightFailed too; throttling that outlasts the client's own retries is fault.Conflict.
 type NodeProvider interface {
+	// TakesJoin reports whether its machines are given what they need to join; else they know it by themselves.
+	TakesJoin() bool
 	// Check says what stands in the way of replacing these machines. Nothing is changed.
 	Check(ctx context.Context, r upgrade.Replacement, old []upgrade.Machine) []upgrade.Finding
 	// Begin readies the pool, and keeps others from interfering. It returns what End needs to put everything back as it was:
@@ -70,6 +74,8 @@ type NodeProvider interface {
 	Add(ctx context.Context, r upgrade.Replacement, s upgrade.Slot, j upgrade.Join) (upgrade.Machine, error)
 	// Withdraw takes a machine out of load balancers, and waits until they have let go of it.
 	Withdraw(ctx context.Context, r upgrade.Replacement, m upgrade.Machine) error
+	// Readmit undoes Withdraw, for a machine that stays after all.
+	Readmit(ctx context.Context, r upgrade.Replacement, m upgrade.Machine) error
 	// Remove ends a machine for good, and waits until it is gone. One that is gone already is no error.
 	Remove(ctx context.Context, r upgrade.Replacement, m upgrade.Machine) error
 	// End puts the pool's settings back as they were. Machines that were added for slots whose old machine is still there
@@ -97,8 +103,9 @@ type Upgrades interface {
 type API interface {
 	// Observe looks at the whole cluster: nodes, static pods, health of every API server and etcd member, and
 	// what else a plan judges: APIs in use, kubeadm's configuration, add-ons, webhooks, permissions. What of the latter
-	// cannot be looked at is a finding, not an error. The nodes' Host parts are left empty.
-	Observe(ctx context.Context) (upgrade.Cluster, error)
+	// cannot be looked at is a finding, not an error. The nodes' Host parts are left empty. Workers belong to the first of
+	// the pools that selects them.
+	Observe(ctx context.Context, pools []upgrade.PoolSettings) (upgrade.Cluster, error)
 	// Workloads looks at what drains move: all pods, and what decides where they can be. What it may not look at is among
 	// what it has not seen, and no error.
 	Workloads(ctx context.Context) (forecast.Workloads, error)
@@ -124,10 +131,38 @@ type API interface {
 	// Cordon makes the node unschedulable and records that owner did it. A node cordoned by somebody else is left as
 	// it is.
 	Cordon(ctx context.Context, node, owner string) error
-	// Uncordon makes the node schedulable again if owner cordoned it, and does nothing otherwise.
+	// Uncordon makes the node schedulable again if owner cordoned it, and takes back all else that owner has put on it: see
+	// Avoid and Withdraw. A node that is as it was before is left alone.
 	Uncordon(ctx context.Context, node, owner string) error
 	// Evict makes one pass over the node's pods: evicts those that may go and says which are left.
 	Evict(ctx context.Context, node string) (upgrade.DrainPass, error)
+	// Stop makes one pass over the same pods and deletes them, whatever their budgets say, each with its own grace.
+	Stop(ctx context.Context, node string) (upgrade.DrainPass, error)
+	// Avoid makes the scheduler prefer other nodes to these.
+	Avoid(ctx context.Context, nodes []string) error
+	// StopAvoiding takes that back on all nodes but these.
+	StopAvoiding(ctx context.Context, but []string) error
+	// Withdraw marks the node so that load balancers of Services send it nothing more, and records that owner did it.
+	Withdraw(ctx context.Context, node, owner string) error
+	// VolumesReleased returns nil when no volume is attached to the node; else which are.
+	VolumesReleased(ctx context.Context, node string) error
+	// Join makes a bootstrap token for the key, or finds it, and returns what a machine needs to join. EndJoin makes it useless.
+	Join(ctx context.Context, key string) (upgrade.Join, error)
+	EndJoin(ctx context.Context, key string) error
+	// NodeOf is the name of the node that a machine has become; while it has not joined, fault.NotFound.
+	NodeOf(ctx context.Context, m upgrade.Machine) (string, error)
+	// DeleteNode removes the API object of that name and UID. One that is gone, or another's now, is no error.
+	DeleteNode(ctx context.Context, node, uid string) error
+	// ServedOnlyBy are the services (namespace/name) that only pods on these nodes serve.
+	ServedOnlyBy(ctx context.Context, nodes []string) ([]string, error)
+	// ServedSince says since when a service is served again that was not since a moment; while nobody serves it,
+	// fault.VerificationFailed.
+	ServedSince(ctx context.Context, service string, began time.Time) (time.Time, error)
+	// Spread counts the pods of each worker.
+	Spread(ctx context.Context) ([]upgrade.NodePods, error)
+	// Rebalance evicts pods that crowd together on some of these nodes, within budgets and at most what is needed, and returns
+	// how many.
+	Rebalance(ctx context.Context, nodes []string) (int, error)
 	// DeletePod deletes a pod (namespace/name) that is on the node, whatever its budget says. One that is on another node is
 	// fault.InvalidInput; one that is gone, or on its way out, is no error.
 	DeletePod(ctx context.Context, node, pod string) error

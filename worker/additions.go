@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/pawl-dev/pawl/internal/config"
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/health"
+	"github.com/pawl-dev/pawl/internal/provision"
 	"github.com/pawl-dev/pawl/internal/webhook"
 )
 
@@ -25,6 +27,23 @@ func (d *directory) Notification(cluster, name string) (activities.Webhook, erro
 		}
 	}
 	return nil, gone("notification", name, cluster)
+}
+
+// Provider implements activities.Directory.
+func (d *directory) Provider(_ context.Context, cluster, pool string) (activities.NodeProvider, error) {
+	c, err := config.Load(d.folder, cluster)
+	if err != nil {
+		return nil, err
+	}
+	p, err := c.ProviderOf(pool)
+	switch {
+	case err != nil:
+		return nil, fault.Wrap(fault.InvalidInput, "find the provider of pool", pool, err, "put it back, or abort")
+	case p.Command != nil:
+		return provision.NewCommand(*p.Command, d.folder), nil
+	default:
+		return provision.NewWebhook(*p.Webhook, pool), nil
+	}
 }
 
 // Hook implements activities.Directory.

@@ -282,7 +282,7 @@ func TestStepsAreNotToldOfHooks(t *testing.T) {
 	plan := gated(1, 1, 1)
 	plan.Settings.Hooks = []upgrade.Hook{hooked("x", upgrade.AfterUpgrade)}
 	u := &clusterUpgrade{plan: plan, status: upgrade.Status{Hop: 1}}
-	for _, s := range []upgrade.Settings{u.nodeInput(plan.Hops[0].Workers[0]).Settings, u.nodeUpgradeInput(plan.Hops[0].Workers[0]).Settings, u.clusterInput().Settings} {
+	for _, s := range []upgrade.Settings{u.nodeInput(plan.Hops[0].Workers[0]).Settings, u.nodeUpgradeInput(nil, plan.Hops[0].Workers[0]).Settings, u.clusterInput().Settings} {
 		require.Empty(t, s.Hooks)
 		require.Empty(t, s.Health)
 	}

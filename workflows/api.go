@@ -49,7 +49,8 @@ type ClusterUpgradeInput struct {
 	Through []string `json:"through,omitempty"`
 	// Waive are ids of findings that are not to stop the upgrade, like ["disk-space"]. Not all can be waived.
 	Waive []string `json:"waive,omitempty"`
-	// Approve are points at which it waits for a person's approval: hop, control-plane, workers, canary.
+	// Approve are points at which it waits for a person's approval: hop, control-plane, workers, pool,
+	// canary.
 	Approve []string `json:"approve,omitempty"`
 }
 

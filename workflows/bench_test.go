@@ -40,6 +40,8 @@ type bench struct {
 	tell  map[string]activities.Outcome // by entry of the log: what an attempt that succeeds returns
 
 	keys     []string // of runs of hooks
+	pooled   []string // what was done to pools as a whole: "cordonPool batch [w1 w2]"
+	replaced []activities.NodeInput
 	notified []string // "ops hold: w1: Drain: blocked"
 }
 
@@ -105,6 +107,7 @@ func newBench(t *testing.T, plan upgrade.Plan) *bench {
 			b.notified = append(b.notified, text)
 			return nil
 		})
+	b.mockPools()
 	b.OnActivity(act.PrepareNode, mock.Anything, mock.Anything).Return(activities.Outcome{}, nil)
 	for step, activity := range nodeActivities {
 		b.OnActivity(activity, mock.Anything, mock.Anything).After(time.Minute).Return(
@@ -113,10 +116,50 @@ func newBench(t *testing.T, plan upgrade.Plan) *bench {
 				if step == upgrade.DrainNode && in.Settings.Drain.Timeout != b.plan.Settings.Drain.Timeout {
 					entry += " for " + in.Settings.Drain.Timeout.String()
 				}
+				if in.Successor != nil {
+					b.replaced = append(b.replaced, in)
+				}
 				return b.do(entry)
 			})
 	}
 	return b
+}
+
+// mockPools notes what is done to pools apart from the log, since most upgrades do some of it.
+func (b *bench) mockPools() {
+	pool := func(activity any, name string) {
+		b.OnActivity(activity, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.PoolInput) (activities.Outcome, error) {
+			return b.doToPool(fmt.Sprintf("%s %s %s", name, in.Pool, in.Nodes))
+		})
+	}
+	pool(act.AvoidNodes, "avoid")
+	pool(act.StopAvoidingNodes, "stopAvoiding")
+	pool(act.CordonPool, "cordonPool")
+	pool(act.UncordonPool, "uncordonPool")
+	pool(act.LookAtSpread, "spread")
+	pool(act.RebalancePool, "rebalance")
+	b.OnActivity(act.AwaitServices, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.ServicesInput) (activities.Outcome, error) {
+		return b.doToPool(fmt.Sprintf("awaitServices %s %s", in.Pool, in.Services))
+	})
+	b.OnActivity(act.BeginReplacement, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.ReplacementInput) (activities.Outcome, error) {
+		return b.doToPool(fmt.Sprintf("begin %s surge=%d", in.Replacement.Pool, in.Replacement.Surge))
+	})
+	b.OnActivity(act.EndReplacement, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.ReplacementInput) (activities.Outcome, error) {
+		return b.doToPool(strings.TrimRight(fmt.Sprintf("end %s %s", in.Replacement.Pool, in.Snapshot), " "))
+	})
+	b.OnActivity(act.KeepNode, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.NodeInput) (activities.Outcome, error) {
+		b.replaced = append(b.replaced, in)
+		return b.doToPool("keep " + in.Node)
+	})
+}
+
+func (b *bench) doToPool(entry string) (activities.Outcome, error) {
+	b.pooled = append(b.pooled, entry)
+	if errs := b.fail[entry]; len(errs) > 0 {
+		b.fail[entry] = errs[1:]
+		return activities.Outcome{}, errs[0]
+	}
+	return b.tell[entry], nil
 }
 
 // planNow is the plan, and when it is made again what is left of it.
@@ -185,5 +228,5 @@ func planTo(target upgrade.Version, controlPlanes, workers, maxUnavailable int) 
 	for i := range workers {
 		add(fmt.Sprintf("w%d", i+1), false)
 	}
-	return upgrade.MakePlan(c, upgrade.Wanted{Target: target}, upgrade.Settings{MaxUnavailable: maxUnavailable, Drain: upgrade.Drain{Timeout: upgrade.Duration(time.Minute)}})
+	return upgrade.MakePlan(c, upgrade.Wanted{Target: target}, upgrade.Settings{MaxUnavailable: upgrade.AtMost(maxUnavailable), Drain: upgrade.Drain{Timeout: upgrade.Duration(time.Minute)}})
 }

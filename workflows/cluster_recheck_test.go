@@ -27,7 +27,7 @@ func rest(nodes []upgrade.Node) upgrade.Plan {
 		}
 		after[i] = n
 	}
-	settings := upgrade.Settings{MaxUnavailable: 1, Drain: upgrade.Drain{Timeout: upgrade.Duration(time.Minute)}}
+	settings := upgrade.Settings{MaxUnavailable: upgrade.AtMost(1), Drain: upgrade.Drain{Timeout: upgrade.Duration(time.Minute)}}
 	return upgrade.MakePlan(upgrade.Cluster{Name: "lab", Version: to, Nodes: after}, upgrade.Wanted{Target: target}, settings)
 }
 

@@ -120,9 +120,9 @@ func (u *clusterUpgrade) nodeInput(n upgrade.NodePlan) activities.NodeInput {
 	}
 }
 
-func (u *clusterUpgrade) nodeUpgradeInput(n upgrade.NodePlan) NodeUpgradeInput {
+func (u *clusterUpgrade) nodeUpgradeInput(ctx workflow.Context, n upgrade.NodePlan) NodeUpgradeInput {
 	return NodeUpgradeInput{
-		Cluster: u.plan.Cluster, Hop: u.status.Hop, Plan: n, Settings: u.plan.Settings.OfSteps(), Owner: u.id, EndpointWatchers: u.watchers,
+		Successor: u.successor(ctx, n), Cluster: u.plan.Cluster, Hop: u.status.Hop, Plan: n, Settings: u.plan.Settings.OfSteps(), Owner: u.id, EndpointWatchers: u.watchers,
 		Unskippable: u.plan.Unskippable(u.status.Hop, n),
 	}
 }

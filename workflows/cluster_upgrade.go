@@ -155,8 +155,8 @@ func (u *clusterUpgrade) upgradeControlPlaneKubelets(ctx workflow.Context) error
 	})
 }
 
-// upgradeWorkers configures the workers that keep their kubelet in this hop side by side, since no pod notices. Of the
-// others it keeps up to maxUnavailable under way: as soon as one is done the next one starts.
+// upgradeWorkers configures the workers that keep their kubelet in this hop side by side, since no pod notices. The others
+// follow pool after pool, each by its own strategy.
 func (u *clusterUpgrade) upgradeWorkers(ctx workflow.Context) error {
 	keep, move := u.hop().SplitWorkers()
 	err := inParallel(ctx, keep, upgrade.WorkersAside, func(ctx workflow.Context, _ int, n upgrade.NodePlan) error {
@@ -171,22 +171,14 @@ func (u *clusterUpgrade) upgradeWorkers(ctx workflow.Context) error {
 	if err := u.approve(ctx, BeforeWorkers, fmt.Sprintf("before %d workers are drained", len(move))); err != nil {
 		return err
 	}
-	upgradeThem := func(some []upgrade.NodePlan) error {
-		return inParallel(ctx, some, u.plan.Settings.MaxUnavailable, func(ctx workflow.Context, _ int, n upgrade.NodePlan) error {
-			return u.upgradeNode(ctx, n, "node")
-		})
-	}
-	if slices.Contains(u.input.Approve, AfterCanary) && !u.canary && len(move) > 1 {
-		canary := move[0].Node
-		if err := upgradeThem(move[:1]); err != nil {
-			return err
+	return u.avoiding(ctx, move, func() error {
+		for _, part := range u.plan.Parts(u.hop()) {
+			if err := u.upgradePool(ctx, part); err != nil {
+				return err
+			}
 		}
-		u.canary, move = true, move[1:]
-		if err := u.approve(ctx, AfterCanary, "after the canary "+canary); err != nil {
-			return err
-		}
-	}
-	return upgradeThem(move)
+		return nil
+	})
 }
 
 func (u *clusterUpgrade) verifyCluster(ctx workflow.Context) error {
@@ -194,21 +186,33 @@ func (u *clusterUpgrade) verifyCluster(ctx workflow.Context) error {
 	return err
 }
 
-// upgradeNode runs a node's own workflow over its plan, or a part of it, to the end. A node that needs a person holds;
-// it does not fail. what names the part for people.
+// upgradeNode waits for the node's turn, and then runs it.
 func (u *clusterUpgrade) upgradeNode(ctx workflow.Context, n upgrade.NodePlan, what string) error {
 	if len(n.Steps) == 0 {
 		return nil // this part is done already, or a person wants it left as it is
 	}
+	if err := u.awaitTurn(ctx, n); err != nil {
+		return err
+	}
+	return u.runNode(ctx, u.nodeUpgradeInput(ctx, n), what)
+}
+
+// awaitTurn waits until the work on the node may begin: what it needs is there, the workloads are well, a maintenance
+// window is open, nobody has paused.
+func (u *clusterUpgrade) awaitTurn(ctx workflow.Context, n upgrade.NodePlan) error {
 	if prepared := u.prepared[n.Node]; prepared != nil {
 		_ = prepared.Get(ctx, nil) // a convenience: the node's own steps fetch what is missing
 	}
 	if err := u.awaitHealth(ctx); err != nil {
 		return err
 	}
-	if err := u.awaitNode(ctx, n); err != nil {
-		return err
-	}
+	return u.awaitNode(ctx, n)
+}
+
+// runNode runs a node's own workflow over its plan, or a part of it, to the end. A node that needs a person holds; it does
+// not fail. what names the part for people.
+func (u *clusterUpgrade) runNode(ctx workflow.Context, in NodeUpgradeInput, what string) error {
+	n := in.Plan
 	if err := u.hook(ctx, upgrade.BeforeNode, n); err != nil {
 		return err
 	}
@@ -222,7 +226,7 @@ func (u *clusterUpgrade) upgradeNode(ctx workflow.Context, n upgrade.NodePlan, w
 		StaticSummary:       fmt.Sprintf("%s: %s to %s", n.Node, what, n.Version(n.Steps[0])),
 	})
 	u.nodeStarted(ctx, n, id)
-	child := workflow.ExecuteChildWorkflow(ctx, NodeUpgrade, u.nodeUpgradeInput(n))
+	child := workflow.ExecuteChildWorkflow(ctx, NodeUpgrade, in)
 	if err := child.GetChildWorkflowExecution().Get(ctx, nil); err == nil && u.steering.stop != nil {
 		child.SignalChildWorkflow(ctx, signalStop, nil) // which came while it began
 	}
@@ -244,7 +248,7 @@ func (u *clusterUpgrade) prepareNodes(ctx workflow.Context) {
 	const atOnce = 8
 	turn := workflow.NewSemaphore(ctx, atOnce)
 	for _, n := range u.hop().NodePlans() {
-		if n.KeepsKubelet() {
+		if n.KeepsKubelet() || n.Replaces() {
 			continue
 		}
 		done, settle := workflow.NewFuture(ctx)

@@ -284,7 +284,7 @@ func TestApprovals(t *testing.T) {
 	b := newBench(t, planOf(1, 3, 2))
 	b.input.Approve = ApprovalPoints
 	var asked, waiting []string
-	for i := range 4 {
+	for i := range 5 {
 		at := time.Duration(i+1) * 2 * time.Hour
 		b.RegisterDelayedCallback(func() {
 			v, err := b.QueryWorkflow(QueryStatus)
@@ -301,10 +301,10 @@ func TestApprovals(t *testing.T) {
 	}
 	r, err := b.run()
 	require.NoError(t, err)
-	require.Equal(t, []string{"before the hop to v1.37.2", "before the control plane goes to v1.37.2", "before 3 workers are drained", "after the canary w1"}, asked)
-	require.Equal(t, []string{"plan", "backUp cp1 snapshot=true", "uncordonNode cp1", "uncordonNode w1"}, waiting)
+	require.Equal(t, []string{"before the hop to v1.37.2", "before the control plane goes to v1.37.2", "before 3 workers are drained", "before 3 workers of pool workers", "after the canary w1"}, asked)
+	require.Equal(t, []string{"plan", "backUp cp1 snapshot=true", "uncordonNode cp1", "plan", "uncordonNode w1"}, waiting)
 	require.Equal(t, upgrade.Done, r.Status.State)
-	require.Len(t, r.Status.Actions, 4)
+	require.Len(t, r.Status.Actions, 5)
 }
 
 func TestAnUnknownApprovalIsRefused(t *testing.T) {

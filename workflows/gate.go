@@ -26,11 +26,12 @@ const (
 	BeforeHop          = "hop"           // before anything of each hop
 	BeforeControlPlane = "control-plane" // before the control plane of each hop
 	BeforeWorkers      = "workers"       // before workers are drained, in each hop
+	BeforePool         = "pool"          // before workers of each pool are drained, in each hop
 	AfterCanary        = "canary"        // after the first worker that is drained
 )
 
 // ApprovalPoints are all of them.
-var ApprovalPoints = []string{BeforeHop, BeforeControlPlane, BeforeWorkers, AfterCanary}
+var ApprovalPoints = []string{BeforeHop, BeforeControlPlane, BeforeWorkers, BeforePool, AfterCanary}
 
 // approve waits for a person's approval, where the input asks for one, and shows what is about to happen, with fresh
 // findings.
@@ -38,6 +39,10 @@ func (u *clusterUpgrade) approve(ctx workflow.Context, point, at string) error {
 	if !slices.Contains(u.input.Approve, point) {
 		return nil
 	}
+	return u.awaitApproval(ctx, at)
+}
+
+func (u *clusterUpgrade) awaitApproval(ctx workflow.Context, at string) error {
 	if err := u.gate(ctx); err != nil {
 		return err
 	}

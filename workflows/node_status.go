@@ -77,7 +77,7 @@ func (n *nodeUpgrade) offerChoices(ctx workflow.Context) error {
 // choices are what a person may decide when the step is held. A drain has a ladder: from waiting to going on without it.
 func (n *nodeUpgrade) choices(s upgrade.Step) []upgrade.Choice {
 	choices := []upgrade.Choice{choiceRetry}
-	if s == upgrade.DrainNode {
+	if s == upgrade.DrainNode || s == upgrade.StopPods {
 		choices = append(choices, choiceWait, choiceDeletePods, choiceSkipDrain)
 	}
 	if n.input.Unskippable == "" {

@@ -22,6 +22,10 @@ type NodeUpgradeInput struct {
 	Owner    string           `json:"owner"` // id of the cluster's upgrade
 	// EndpointWatchers is how many watched EndpointSlices before anything was touched.
 	EndpointWatchers int `json:"endpointWatchers"`
+	// Cordoned: the node was cordoned with its whole pool, before its own turn.
+	Cordoned bool `json:"cordoned,omitempty"`
+	// Successor says what takes the node's place, where it is replaced.
+	Successor *activities.SuccessorInput `json:"successor,omitempty"`
 	// Unskippable is why the node must not be left as it is, or "".
 	Unskippable string `json:"unskippable,omitempty"`
 }
@@ -40,6 +44,11 @@ var nodeActivities = map[upgrade.Step]nodeActivity{
 	upgrade.RestartKubelet:      act.RestartKubelet,
 	upgrade.VerifyNode:          act.VerifyNode,
 	upgrade.UncordonNode:        act.UncordonNode,
+	upgrade.StopPods:            act.StopPods,
+	upgrade.AddNode:             act.AddNode,
+	upgrade.WithdrawNode:        act.WithdrawNode,
+	upgrade.ReleaseVolumes:      act.ReleaseVolumes,
+	upgrade.RemoveNode:          act.RemoveNode,
 }
 
 // NodeUpgrade walks one node through the steps of its plan. A step that fails past its retries is held for a person;
@@ -78,7 +87,9 @@ func (n *nodeUpgrade) step(ctx workflow.Context, s *upgrade.StepStatus) error {
 		ctx := workflow.WithActivityOptions(ctx, n.options(s.Step, d))
 		var out activities.Outcome
 		err := workflow.ExecuteActivity(ctx, nodeActivities[s.Step], n.activityInput(s.Step, d)).Get(ctx, &out)
-		record(s, outcomeOf(out, err))
+		told := outcomeOf(out, err)
+		record(s, told)
+		n.succeeded(told)
 		if err != nil {
 			return err
 		}
@@ -134,7 +145,11 @@ func (n *nodeUpgrade) finish(ctx workflow.Context, err error) (upgrade.NodeStatu
 // leave says how the node is left. A cordon of pawl's is taken back, if it may be: not where the kubelet was being
 // replaced, unless a person says so.
 func (n *nodeUpgrade) leave(ctx workflow.Context, uncordon bool) {
-	if !n.begun(upgrade.DrainNode) {
+	if n.begun(upgrade.AddNode) {
+		n.keep(ctx)
+		return
+	}
+	if !n.begun(upgrade.DrainNode) && !n.begun(upgrade.StopPods) && !n.input.Cordoned {
 		n.status.Left = "as it was: nothing that moves pods had begun"
 		return
 	}
@@ -167,8 +182,11 @@ func record(s *upgrade.StepStatus, out activities.Outcome) {
 
 func (n *nodeUpgrade) options(step upgrade.Step, d *decided) workflow.ActivityOptions {
 	summary := fmt.Sprintf("%s: %s %s", n.input.Plan.Node, step.Title(), n.input.Plan.Version(step))
-	if step == upgrade.DrainNode {
+	switch step {
+	case upgrade.DrainNode, upgrade.StopPods:
 		return drainOptions(string(step), summary, n.settings(d))
+	case upgrade.AddNode:
+		return addOptions(string(step), summary, n.input.Settings, n.input.Successor)
 	}
 	return stepOptions(string(step), summary, n.input.Settings)
 }
@@ -187,6 +205,6 @@ func (n *nodeUpgrade) activityInput(step upgrade.Step, d *decided) activities.No
 	return activities.NodeInput{
 		Cluster: n.input.Cluster, Node: p.Node, Address: p.Address, Role: p.Role, Version: p.Version(step),
 		KeepsKubelet: p.KeepsKubelet(), Settings: n.settings(d), Owner: n.input.Owner, KubeletStarted: n.kubeletStarted,
-		EndpointWatchers: n.input.EndpointWatchers,
+		EndpointWatchers: n.input.EndpointWatchers, Successor: n.input.Successor,
 	}
 }

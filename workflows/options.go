@@ -77,6 +77,16 @@ func drainOptions(id, summary string, s upgrade.Settings) workflow.ActivityOptio
 	return o
 }
 
+// addOptions leave a new machine its own time to become a node, and some more for the provider.
+func addOptions(id, summary string, s upgrade.Settings, next *activities.SuccessorInput) workflow.ActivityOptions {
+	o := stepOptions(id, summary, s)
+	if next != nil {
+		o.ScheduleToCloseTimeout += next.JoinTimeout.Std()
+		o.StartToCloseTimeout += next.JoinTimeout.Std()
+	}
+	return o
+}
+
 // reason is what an activity's error says to people, without Temporal's wrapping.
 func reason(err error) string {
 	var timeout *temporal.TimeoutError

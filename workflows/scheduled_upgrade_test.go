@@ -231,7 +231,7 @@ func TestScheduledUpgradeInput(t *testing.T) {
 	for input, want := range map[string]string{
 		`{"cluster":"lab"}`: "plan lab: wanted either targetVersion or policy: newest-patch, newest-minor or newest-minor-less-1",
 		`{"cluster":"lab","targetVersion":"v1.37.2","policy":"newest-patch"}`: "plan lab: wanted either targetVersion or policy: newest-patch, newest-minor or newest-minor-less-1",
-		`{"cluster":"lab","policy":"newest-patch","approve":["never"]}`:       `plan lab: approve: "never" is no point to wait for an approval at, wanted some of ["hop" "control-plane" "workers" "canary"]`,
+		`{"cluster":"lab","policy":"newest-patch","approve":["never"]}`:       `plan lab: approve: "never" is no point to wait for an approval at, wanted some of ["hop" "control-plane" "workers" "pool" "canary"]`,
 	} {
 		newDue(t, planOf(1, 1, 1)).fails(input, fault.InvalidInput, want)
 	}

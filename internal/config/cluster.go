@@ -65,13 +65,6 @@ type Kubeadm struct {
 	IgnorePreflightErrors []string `json:"ignorePreflightErrors"`
 }
 
-// Workers says how the workers are upgraded.
-type Workers struct {
-	Strategy       string             `json:"strategy"`
-	MaxUnavailable int                `json:"maxUnavailable"`
-	Path           upgrade.WorkerPath `json:"path"`
-}
-
 // Drain says how pods are moved off nodes.
 type Drain struct {
 	Timeout upgrade.Duration `json:"timeout"`
@@ -90,7 +83,6 @@ type Verify struct {
 // What the fields may be, and what they are when nothing is said.
 const (
 	ProviderKubeadm = "kubeadm"
-	StrategyRolling = "rolling"
 
 	// defaultRepository is the community's own. Source: https://kubernetes.io/blog/2023/08/15/pkgs-k8s-io-introduction/
 	defaultRepository   = "https://pkgs.k8s.io/core:/stable:"
@@ -146,13 +138,7 @@ func (c *Cluster) complete(name, dir string) error {
 	orString(&c.Provider, ProviderKubeadm)
 	orString(&c.SSH.User, "root")
 	orString(&c.Packages.Repository, defaultRepository)
-	orString(&c.Workers.Strategy, StrategyRolling)
-	if c.Workers.Path == "" {
-		c.Workers.Path = upgrade.FewestDrains
-	}
-	if c.Workers.MaxUnavailable == 0 {
-		c.Workers.MaxUnavailable = 1
-	}
+	c.completeWorkers(dir)
 	orDuration(&c.Drain.Timeout, defaultDrainTimeout)
 	orDuration(&c.Retry.Timeout, upgrade.DefaultRetryTimeout)
 	orDuration(&c.Verify.Timeout, upgrade.DefaultVerifyTimeout)
@@ -173,12 +159,6 @@ func (c *Cluster) complete(name, dir string) error {
 		return fmt.Errorf("kubeconfig: is missing, wanted the path of a file")
 	case c.SSH.KnownHostsFile == "":
 		return fmt.Errorf("ssh.knownHostsFile: is missing, wanted the path of a file; host keys are always checked")
-	case c.Workers.Strategy != StrategyRolling:
-		return fmt.Errorf("workers.strategy: is %q, wanted %s", c.Workers.Strategy, StrategyRolling)
-	case c.Workers.Path != upgrade.FewestDrains && c.Workers.Path != upgrade.EveryMinor:
-		return fmt.Errorf("workers.path: is %q, wanted %s or %s", c.Workers.Path, upgrade.FewestDrains, upgrade.EveryMinor)
-	case c.Workers.MaxUnavailable < 1:
-		return fmt.Errorf("workers.maxUnavailable: is %d, wanted at least 1", c.Workers.MaxUnavailable)
 	case c.Drain.Timeout < 0:
 		return fmt.Errorf("drain.timeout: is %s, wanted a positive duration", c.Drain.Timeout)
 	case c.Retry.Timeout < 0:
@@ -189,6 +169,9 @@ func (c *Cluster) complete(name, dir string) error {
 		return fmt.Errorf("verify.timeout: is %s, wanted at most retry.timeout (%s)", c.Verify.Timeout, c.Retry.Timeout)
 	case !strings.Contains(c.Packages.Repository, "://"):
 		return fmt.Errorf("packages.repository: is %q, wanted a URL like %s", c.Packages.Repository, defaultRepository)
+	}
+	if err := c.checkWorkers(); err != nil {
+		return err
 	}
 	if _, err := c.Windows.Calendar(); err != nil {
 		return err
@@ -212,6 +195,7 @@ func (c *Cluster) Settings() upgrade.Settings {
 		Repository:            c.Packages.Repository,
 		IgnorePreflightErrors: c.Kubeadm.IgnorePreflightErrors,
 		MaxUnavailable:        c.Workers.MaxUnavailable,
+		Pools:                 c.poolSettings(),
 		WorkerPath:            c.Workers.Path,
 		Drain:                 upgrade.Drain{Timeout: c.Drain.Timeout},
 		Retry:                 upgrade.Retry{Timeout: c.Retry.Timeout},

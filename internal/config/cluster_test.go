@@ -52,7 +52,7 @@ func TestLoad(t *testing.T) {
 	s := c.Settings()
 	require.Equal(t, "http://10.77.0.1/core:/stable:", s.Repository)
 	require.Equal(t, []string{"SystemVerification"}, s.IgnorePreflightErrors)
-	require.Equal(t, 2, s.MaxUnavailable)
+	require.Equal(t, upgrade.AtMost(2), s.MaxUnavailable)
 	require.Equal(t, 10*time.Minute, s.Drain.Timeout.Std())
 	require.Equal(t, 2*time.Hour, s.Retry.Timeout.Std())
 	require.Equal(t, 15*time.Minute, s.Verify.Timeout.Std())
@@ -70,7 +70,8 @@ func TestLoadFillsInDefaults(t *testing.T) {
 	require.Equal(t, "a", c.Name)
 	require.Equal(t, "root", c.SSH.User)
 	require.Equal(t, defaultRepository, c.Packages.Repository)
-	require.Equal(t, 1, c.Workers.MaxUnavailable)
+	require.Equal(t, upgrade.AtMost(1), c.Workers.MaxUnavailable)
+	require.Equal(t, []upgrade.PoolSettings{{Name: upgrade.DefaultPool, Strategy: upgrade.Rolling, MaxUnavailable: upgrade.AtMost(1), Order: upgrade.ByName}}, c.Settings().Pools)
 	require.Equal(t, upgrade.FewestDrains, c.Settings().WorkerPath)
 	require.Equal(t, defaultDrainTimeout, c.Drain.Timeout.Std())
 	require.Equal(t, 90*time.Minute, c.Retry.Timeout.Std())
@@ -103,9 +104,21 @@ func TestBadDefinitionsSayWhatWasWanted(t *testing.T) {
 		"provider":         {good + "provider: gke", `provider: is "gke", wanted kubeadm`},
 		"no kubeconfig":    {"ssh: {knownHostsFile: h}", "kubeconfig: is missing"},
 		"no known hosts":   {"kubeconfig: k", "ssh.knownHostsFile: is missing"},
-		"strategy":         {good + "workers: {strategy: yolo}", `workers.strategy: is "yolo", wanted rolling`},
+		"strategy":         {good + "workers: {strategy: yolo}", `workers.strategy: is "yolo", wanted one of rolling, allAtOnce, addNewNodes`},
 		"way of workers":   {good + "workers: {path: shortest}", `workers.path: is "shortest", wanted fewestDrains or everyMinor`},
-		"max unavailable":  {good + "workers: {maxUnavailable: -1}", "workers.maxUnavailable: is -1, wanted at least 1"},
+		"max unavailable":  {good + "workers: {maxUnavailable: -1}", `is "-1", wanted a number from 1, or a percentage like 25%`},
+		"too many percent": {good + "workers: {maxUnavailable: 101%}", `is "101%", wanted a number from 1`},
+		"order":            {good + "workers: {order: size}", `workers.order: is "size", wanted one of name, zone, age, listed`},
+		"nothing listed":   {good + "workers: {order: listed}", "workers.nodes: wanted names of nodes"},
+		"selects the rest": {good + "workers: {selector: a=b}", "workers.selector: is \"a=b\", wanted none"},
+		"pool's name":      {good + "workers: {pools: [{name: A, selector: a=b}]}", `workers.pools[0].name: is "A"`},
+		"name twice":       {good + "workers: {pools: [{name: a, selector: a=b}, {name: a, selector: a=c}]}", `workers.pools[1].name: "a" is taken`},
+		"no selector":      {good + "workers: {pools: [{name: a}]}", "workers.pools[0].selector: is missing"},
+		"bad selector":     {good + "workers: {pools: [{name: a, selector: 'a in b'}]}", "workers.pools[0].selector: "},
+		"drain":            {good + "workers: {drain: true}", "workers.drain: is for strategy: allAtOnce"},
+		"surge":            {good + "workers: {maxSurge: 1}", "workers: maxSurge, joinTimeout and provider are for strategy: addNewNodes"},
+		"no provider":      {good + "workers: {strategy: addNewNodes}", "workers.provider: wanted one of asg, ec2, command and webhook"},
+		"provider's":       {good + "workers: {strategy: addNewNodes, provider: {webhook: {}}}", "workers.provider.webhook: wanted one of url"},
 		"duration":         {good + "drain: {timeout: soon}", `"soon" is not a duration`},
 		"negative timeout": {good + "drain: {timeout: -1m}", "drain.timeout: is -1m0s"},
 		"negative retry":   {good + "retry: {timeout: -1m}", "retry.timeout: is -1m0s, wanted a positive duration"},

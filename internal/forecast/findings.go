@@ -137,9 +137,8 @@ func blockedFinding(m *matter) upgrade.Finding {
 // roomFinding says of pods that find no place whether fewer workers at a time would help.
 func roomFinding(p upgrade.Plan, w Workloads, all []*matter) func(*matter) upgrade.Finding {
 	still := map[string]bool{}
-	fewer := p.Settings.MaxUnavailable > 1 && len(all) > 0
-	if fewer {
-		p.Settings.MaxUnavailable = 1
+	p, fewer := oneByOne(p)
+	if fewer = fewer && len(all) > 0; fewer {
 		for _, d := range walk(p, w) {
 			for _, r := range d.pending {
 				still[r.of] = true
@@ -163,6 +162,19 @@ func roomFinding(p upgrade.Plan, w Workloads, all []*matter) func(*matter) upgra
 		}
 		return f
 	}
+}
+
+// oneByOne is the plan with one node at a time where a person may choose how many, and whether that is fewer.
+func oneByOne(p upgrade.Plan) (one upgrade.Plan, fewer bool) {
+	fewer = len(p.Pools) == 0 && p.Settings.MaxUnavailable.Number > 1
+	p.Settings.MaxUnavailable = upgrade.AtMost(1)
+	p.Pools = slices.Clone(p.Pools)
+	for i := range p.Pools {
+		if pool := &p.Pools[i]; pool.Strategy == upgrade.Rolling && pool.AtOnce > 1 {
+			pool.AtOnce, fewer = 1, true
+		}
+	}
+	return p, fewer
 }
 
 // lostFinding names whose scratch data drains give up.

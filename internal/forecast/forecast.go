@@ -1,8 +1,11 @@
 package forecast
 
 import (
+	"maps"
 	"slices"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
@@ -22,30 +25,69 @@ func Make(p upgrade.Plan, w Workloads) (*upgrade.Forecast, []upgrade.Finding) {
 }
 
 // walk goes through the plan in the order in which the upgrade does. As there, up to maxUnavailable workers are out of
-// service at a time: the last ones that were drained, of which the first is the first to come back.
+// service at a time: the last ones that were drained, of which the first is the first to come back. Of nodes that are
+// replaced the successor comes first.
 func walk(p upgrade.Plan, w Workloads) []*drained {
-	m := newWorld(w)
-	left := map[string]bool{} // cordoned by somebody else
+	m := newWorld(withSuccessors(p, w))
+	left := map[string]bool{} // cordoned by somebody else, or gone
+	for _, n := range successions(p) {
+		m.cordon(m.byName[successor(n)], true)
+		left[n] = true
+	}
 	for _, n := range p.Nodes {
 		if o := m.byName[n.Name]; o != nil && (n.Cordoned || n.CordonedByPawl) {
 			m.cordon(o, true)
-			left[n.Name] = n.Cordoned
+			left[n.Name] = left[n.Name] || n.Cordoned
 		}
 	}
 	var all []*drained
 	for i, hop := range p.Hops {
-		workers := drainedOf(m, hop.Workers)
-		for _, part := range []struct {
-			nodes []*node
-			most  int
-		}{{drainedOf(m, hop.ControlPlane), 1}, {workers, max(1, p.Settings.MaxUnavailable)}} {
-			for _, d := range m.window(part.nodes, part.most, left) {
-				d.hop = i + 1
-				all = append(all, d)
+		here := m.window(drainedOf(m, hop.ControlPlane), 1, left)
+		for _, part := range p.Parts(hop) {
+			for _, round := range part.Rounds() {
+				here = append(here, m.window(drainedOf(m, round), part.Pool.AtOnce, left)...)
+			}
+		}
+		for _, d := range here {
+			d.hop = i + 1
+		}
+		all = append(all, here...)
+	}
+	return all
+}
+
+// successor is what the node is called here that takes the place of another.
+func successor(node string) string { return node + " (new)" }
+
+// successions are the nodes that are replaced.
+func successions(p upgrade.Plan) []string {
+	var nodes []string
+	for _, hop := range p.Hops {
+		for _, n := range hop.Workers {
+			if n.Replaces() && !slices.Contains(nodes, n.Node) {
+				nodes = append(nodes, n.Node)
 			}
 		}
 	}
-	return all
+	return nodes
+}
+
+// withSuccessors adds the nodes that will come: each like the one whose place it takes, and in its zone.
+func withSuccessors(p upgrade.Plan, w Workloads) Workloads {
+	nodes := slices.Clone(w.Nodes)
+	for _, name := range successions(p) {
+		n := Node{Name: name}
+		if i := slices.IndexFunc(w.Nodes, func(n Node) bool { return n.Name == name }); i >= 0 {
+			n = w.Nodes[i]
+		}
+		n.Name, n.Labels = successor(name), maps.Clone(n.Labels)
+		if n.Labels[corev1.LabelHostname] != "" {
+			n.Labels[corev1.LabelHostname] = n.Name
+		}
+		nodes = append(nodes, n)
+	}
+	w.Nodes = nodes
+	return w
 }
 
 // drainedOf are the nodes that are drained.
@@ -73,6 +115,10 @@ func (m *world) window(nodes []*node, most int, left map[string]bool) (all []*dr
 		if len(out) == most {
 			comeBack(out[0])
 			out = out[1:]
+		}
+		if s := m.byName[successor(n.name())]; s != nil {
+			m.cordon(s, false)
+			m.retry(s, s)
 		}
 		m.cordon(n, true)
 		var others []*node // that are out because they began together with the first

@@ -29,7 +29,7 @@ func planOf(workers, atOnce int) upgrade.Plan {
 		}
 		c.Nodes = append(c.Nodes, n)
 	}
-	return upgrade.MakePlan(c, upgrade.Wanted{Target: v137}, upgrade.Settings{MaxUnavailable: atOnce})
+	return upgrade.MakePlan(c, upgrade.Wanted{Target: v137}, upgrade.Settings{MaxUnavailable: upgrade.AtMost(atOnce)})
 }
 
 // cluster is one control plane node and workers with room for 4 CPUs and 10 pods each, in zones a and b by turns.

@@ -106,7 +106,7 @@ func TestEveryPodIsAccountedFor(t *testing.T) {
 			return all
 		}
 		begin := count()
-		for _, d := range m.window(drainedOf(m, p.Hops[0].Workers), max(1, p.Settings.MaxUnavailable), nil) {
+		for _, d := range m.window(drainedOf(m, p.Hops[0].Workers), p.Settings.MaxUnavailable.Of(1), nil) {
 			loose := 0
 			for _, k := range d.blocked {
 				if k.cause == noController {

@@ -31,7 +31,7 @@ func (b *bed) findings(t *testing.T, role upgrade.Role, v upgrade.Version) []str
 		}
 	}
 	c := upgrade.Cluster{Name: "lab", Version: v, Nodes: []upgrade.Node{n}}
-	p := upgrade.MakePlan(c, upgrade.Wanted{Target: b.target, Now: time.Now()}, upgrade.Settings{Repository: b.repository, MaxUnavailable: 1})
+	p := upgrade.MakePlan(c, upgrade.Wanted{Target: b.target, Now: time.Now()}, upgrade.Settings{Repository: b.repository, MaxUnavailable: upgrade.AtMost(1)})
 	var all []string
 	for _, f := range p.Findings {
 		if f.ID != upgrade.NoControlPlane && f.ID != upgrade.EndOfLife { // the cluster is one worker here

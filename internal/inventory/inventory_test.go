@@ -24,7 +24,7 @@ func one() Inventory {
 			{Name: "cp1", ControlPlane: true, Kubelet: v136, Ready: true, Host: host(),
 				Components: map[string]upgrade.Version{upgrade.APIServer: v136, upgrade.ControllerManager: v136, upgrade.Scheduler: v136}},
 			{Name: "w1", Kubelet: v136, Ready: true, Host: host()}}},
-		Settings: upgrade.Settings{Repository: "https://pkgs", MaxUnavailable: 1},
+		Settings: upgrade.Settings{Repository: "https://pkgs", MaxUnavailable: upgrade.AtMost(1)},
 		Workloads: forecast.Workloads{
 			Nodes:     []forecast.Node{{Name: "w1", Allocatable: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("10")}}},
 			Templates: []forecast.Template{{Namespace: "shop", Pods: []forecast.Pod{{Name: "once", Node: "w1"}}}},

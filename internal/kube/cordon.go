@@ -6,6 +6,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/retry"
+
+	"github.com/pawl-dev/pawl/internal/fault"
 )
 
 // cordonedBy is the annotation by which pawl knows its own cordons: its value is the upgrade's workflow id. A cordon
@@ -24,16 +26,26 @@ func (c *Cluster) Cordon(ctx context.Context, node, owner string) error {
 	})
 }
 
-// Uncordon makes the node schedulable again if owner cordoned it.
+// Uncordon makes the node schedulable again if owner cordoned it, and takes back all else that owner has put on it for its
+// turn.
 func (c *Cluster) Uncordon(ctx context.Context, node, owner string) error {
 	return c.updateNode(ctx, "uncordon", node, func(n *corev1.Node) bool {
+		readmitted, preferred := readmit(n, owner), stopAvoiding(n)
 		if n.Annotations[cordonedBy] != owner {
-			return false
+			return readmitted || preferred
 		}
 		n.Spec.Unschedulable = false
 		delete(n.Annotations, cordonedBy)
 		return true
 	})
+}
+
+// unlessGone passes an error on, unless the node does not exist any more.
+func unlessGone(err error) error {
+	if fault.Is(err, fault.NotFound) {
+		return nil
+	}
+	return err
 }
 
 // updateNode reads the node, lets change edit it and writes it back; a write that raced with another is done anew.

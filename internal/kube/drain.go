@@ -24,6 +24,18 @@ import (
 // stay, pods without a controller are refused, since nothing would bring them back. Pods' scratch space (emptyDir) is
 // given up, as every drain for maintenance does.
 func (c *Cluster) Evict(ctx context.Context, node string) (upgrade.DrainPass, error) {
+	return c.pass(ctx, "evict", node, c.evict)
+}
+
+// Stop makes one pass over the same pods and deletes them, each with the grace that it asks for; budgets are not asked.
+func (c *Cluster) Stop(ctx context.Context, node string) (upgrade.DrainPass, error) {
+	return c.pass(ctx, "stop", node, func(ctx context.Context, p corev1.Pod) (upgrade.BlockedPod, error) {
+		return upgrade.BlockedPod{}, c.deleteExactly(ctx, p)
+	})
+}
+
+// pass does something about each pod that has to go.
+func (c *Cluster) pass(ctx context.Context, op, node string, remove func(context.Context, corev1.Pod) (upgrade.BlockedPod, error)) (upgrade.DrainPass, error) {
 	bound, cancel := bounded(ctx)
 	defer cancel()
 	before, err := c.client.PolicyV1().PodDisruptionBudgets("").List(bound, metav1.ListOptions{Limit: 1})
@@ -46,10 +58,10 @@ func (c *Cluster) Evict(ctx context.Context, node string) (upgrade.DrainPass, er
 			pass.Terminating++
 			continue
 		}
-		blocked, err := c.evict(ctx, p)
+		blocked, err := remove(ctx, p)
 		switch {
 		case err != nil:
-			return pass, c.classify("evict", p.Namespace+"/"+p.Name, err)
+			return pass, c.classify(op, p.Namespace+"/"+p.Name, err)
 		case blocked.Reason != "":
 			blocked.Pod = p.Namespace + "/" + p.Name
 			pass.Blocked = append(pass.Blocked, blocked)
@@ -100,11 +112,17 @@ func (c *Cluster) DeletePod(ctx context.Context, node, pod string) error {
 	case p.DeletionTimestamp != nil:
 		return nil
 	}
-	err = pods.Delete(ctx, name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(p.UID))})
-	if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+	return c.classify("delete", pod, c.deleteExactly(ctx, *p))
+}
+
+func (c *Cluster) deleteExactly(ctx context.Context, p corev1.Pod) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	err := c.client.CoreV1().Pods(p.Namespace).Delete(ctx, p.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(p.UID))})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
 	}
-	return c.classify("delete", pod, err)
+	return err
 }
 
 // blocking names the budget that keeps the pod.

@@ -69,7 +69,7 @@ type findings struct {
 // at are the findings of a plan, as "severity id: text". The machines are not looked at here, and taken to be well.
 func (f *findings) at(target string) []string {
 	f.Helper()
-	seen, err := f.cluster.Observe(f.Context())
+	seen, err := f.cluster.Observe(f.Context(), nil)
 	require.NoError(f, err)
 	v136 := upgrade.MustVersion("v1.36.3")
 	for i := range seen.Nodes {
@@ -77,7 +77,7 @@ func (f *findings) at(target string) []string {
 			Available: []upgrade.Version{upgrade.MustVersion("v1.37.2"), upgrade.MustVersion("v1.38.0")}}
 	}
 	var found []string
-	for _, x := range upgrade.MakePlan(seen, upgrade.Wanted{Target: upgrade.MustVersion(target)}, upgrade.Settings{MaxUnavailable: 1}).Findings {
+	for _, x := range upgrade.MakePlan(seen, upgrade.Wanted{Target: upgrade.MustVersion(target)}, upgrade.Settings{MaxUnavailable: upgrade.AtMost(1)}).Findings {
 		if x.ID != upgrade.EtcdVersion { // v1.36 brings an etcd of which that is so
 			found = append(found, string(x.Severity)+" "+x.ID+": "+x.String())
 		}

@@ -110,13 +110,13 @@ func (s *drainStage) forecast(nodes ...string) (*upgrade.Forecast, []upgrade.Fin
 	w, err := s.c.Workloads(s.t.Context())
 	require.NoError(s.t, err)
 	require.Empty(s.t, w.Unseen)
-	seen, err := s.c.Observe(s.t.Context())
+	seen, err := s.c.Observe(s.t.Context(), nil)
 	require.NoError(s.t, err)
 	hop := upgrade.Hop{}
 	for _, n := range nodes {
 		hop.Workers = append(hop.Workers, upgrade.NodePlan{Node: n, Steps: upgrade.KubeadmSteps(upgrade.Worker, false)})
 	}
-	return forecast.Make(upgrade.Plan{Nodes: seen.Nodes, Hops: []upgrade.Hop{hop}, Settings: upgrade.Settings{MaxUnavailable: 1}}, w)
+	return forecast.Make(upgrade.Plan{Nodes: seen.Nodes, Hops: []upgrade.Hop{hop}, Settings: upgrade.Settings{MaxUnavailable: upgrade.AtMost(1)}}, w)
 }
 
 // blockers names what a forecast says to block a drain, sorted.

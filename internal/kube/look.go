@@ -18,10 +18,10 @@ type look struct {
 
 // lookFurther fills in what a plan wants to know beside nodes and health. It asks side by side. What cannot be
 // looked at is a finding that says so: a plan can be made without.
-func (c *Cluster) lookFurther(ctx context.Context, seen *upgrade.Cluster, controlPlane []corev1.Pod) {
+func (c *Cluster) lookFurther(ctx context.Context, seen *upgrade.Cluster, controlPlane []corev1.Pod, pools []upgrade.PoolSettings) {
 	uses, oldest := &apiUses{}, upgrade.Oldest(*seen)
 	looks := []look{
-		{"permissions", c.permissions},
+		{"permissions", func(ctx context.Context) ([]upgrade.Finding, error) { return c.permissions(ctx, pools) }},
 		{"the cluster's lock", func(ctx context.Context) (_ []upgrade.Finding, err error) {
 			seen.Lock, err = c.Lock(ctx)
 			return nil, err

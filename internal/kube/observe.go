@@ -19,9 +19,12 @@ const (
 )
 
 // Observe looks at the whole cluster. It changes nothing.
-func (c *Cluster) Observe(ctx context.Context) (upgrade.Cluster, error) {
+func (c *Cluster) Observe(ctx context.Context, pools []upgrade.PoolSettings) (upgrade.Cluster, error) {
 	seen := upgrade.Cluster{Name: c.name}
-	var err error
+	selected, err := selectors(pools)
+	if err != nil {
+		return seen, err
+	}
 	if seen.Version, err = c.ConfiguredVersion(ctx); err != nil {
 		return seen, err
 	}
@@ -37,14 +40,16 @@ func (c *Cluster) Observe(ctx context.Context) (upgrade.Cluster, error) {
 		return seen, err
 	}
 	for i := range nodes.Items {
-		seen.Nodes = append(seen.Nodes, observeNode(&nodes.Items[i], pods))
+		n := observeNode(&nodes.Items[i], pods)
+		selected.assign(&n, &nodes.Items[i])
+		seen.Nodes = append(seen.Nodes, n)
 	}
 	for _, problem := range c.healthProblems(ctx) {
 		seen.Problems = append(seen.Problems, upgrade.Finding{
 			Severity: upgrade.SeverityError, ID: upgrade.ControlPlaneHealth, Message: problem.Error(),
 		})
 	}
-	c.lookFurther(outer, &seen, pods)
+	c.lookFurther(outer, &seen, pods, pools)
 	return seen, outer.Err()
 }
 
@@ -52,7 +57,7 @@ func (c *Cluster) Observe(ctx context.Context) (upgrade.Cluster, error) {
 var complaints = []corev1.NodeConditionType{corev1.NodeMemoryPressure, corev1.NodeDiskPressure, corev1.NodePIDPressure, corev1.NodeNetworkUnavailable}
 
 func observeNode(n *corev1.Node, controlPlane []corev1.Pod) upgrade.Node {
-	node := upgrade.Node{Name: n.Name, Runtime: n.Status.NodeInfo.ContainerRuntimeVersion, Ready: nodeCondition(n, corev1.NodeReady).Status == corev1.ConditionTrue}
+	node := upgrade.Node{Name: n.Name, Zone: n.Labels[corev1.LabelTopologyZone], Created: n.CreationTimestamp.UTC(), Runtime: n.Status.NodeInfo.ContainerRuntimeVersion, Ready: nodeCondition(n, corev1.NodeReady).Status == corev1.ConditionTrue}
 	_, node.ControlPlane = n.Labels[controlPlaneLabel]
 	for _, a := range n.Status.Addresses {
 		if a.Type == corev1.NodeInternalIP && node.Address == "" {

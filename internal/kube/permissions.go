@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -28,9 +29,37 @@ var needed = []authorizationv1.ResourceAttributes{
 	{Verb: "update", Group: "coordination.k8s.io", Resource: "leases", Namespace: metav1.NamespaceSystem},
 }
 
+// neededToReplace is what replacing nodes by new ones needs besides, and neededToStop what stopping their pods does.
+var (
+	neededToReplace = []authorizationv1.ResourceAttributes{
+		{Verb: "delete", Resource: "nodes"},
+		{Verb: "list", Group: "storage.k8s.io", Resource: "volumeattachments"},
+		{Verb: "create", Resource: "secrets", Namespace: metav1.NamespaceSystem},
+		{Verb: "delete", Resource: "secrets", Namespace: metav1.NamespaceSystem},
+		{Verb: "get", Resource: "configmaps", Namespace: metav1.NamespacePublic},
+	}
+	neededToStop = []authorizationv1.ResourceAttributes{
+		{Verb: "delete", Resource: "pods"},
+		{Verb: "list", Group: "discovery.k8s.io", Resource: "endpointslices"},
+	}
+)
+
+// neededFor is what an upgrade of these pools needs.
+func neededFor(pools []upgrade.PoolSettings) []authorizationv1.ResourceAttributes {
+	all := needed
+	if slices.ContainsFunc(pools, func(p upgrade.PoolSettings) bool { return p.Strategy == upgrade.AddNewNodes }) {
+		all = slices.Concat(all, neededToReplace)
+	}
+	if slices.ContainsFunc(pools, func(p upgrade.PoolSettings) bool { return p.Strategy == upgrade.AllAtOnce }) {
+		all = slices.Concat(all, neededToStop)
+	}
+	return all
+}
+
 // permissions asks, side by side, whether the kubeconfig's user may do what an upgrade has to: found at the plan, and not
 // when a node is cordoned already.
-func (c *Cluster) permissions(ctx context.Context) ([]upgrade.Finding, error) {
+func (c *Cluster) permissions(ctx context.Context, pools []upgrade.PoolSettings) ([]upgrade.Finding, error) {
+	needed := neededFor(pools)
 	missing := make([]bool, len(needed))
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range needed {

@@ -21,6 +21,7 @@ type CommandConfig struct {
 	Add      []string         `json:"add"`
 	Remove   []string         `json:"remove"`
 	Withdraw []string         `json:"withdraw"`
+	Readmit  []string         `json:"readmit"`
 	Check    []string         `json:"check"`
 	Begin    []string         `json:"begin"`
 	End      []string         `json:"end"`
@@ -48,11 +49,11 @@ func (c CommandConfig) Validate() error {
 }
 
 // actions in the order of a replacement.
-var actions = []action{actionCheck, actionBegin, actionAdd, actionWithdraw, actionRemove, actionEnd}
+var actions = []action{actionCheck, actionBegin, actionAdd, actionWithdraw, actionReadmit, actionRemove, actionEnd}
 
 func (c CommandConfig) commands() map[action][]string {
 	return map[action][]string{
-		actionCheck: c.Check, actionBegin: c.Begin, actionAdd: c.Add, actionWithdraw: c.Withdraw, actionRemove: c.Remove, actionEnd: c.End,
+		actionCheck: c.Check, actionBegin: c.Begin, actionAdd: c.Add, actionWithdraw: c.Withdraw, actionReadmit: c.Readmit, actionRemove: c.Remove, actionEnd: c.End,
 	}
 }
 

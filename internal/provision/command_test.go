@@ -128,7 +128,7 @@ func TestAProgramThatIsNotThere(t *testing.T) {
 func TestACheckThatFailsIsAFinding(t *testing.T) {
 	found := provider(CommandConfig{Add: script("true"), Remove: script("true"), Check: script("echo no quota >&2; exit 1")}).Check(t.Context(), replacement, nil)
 	require.Len(t, found, 1)
-	require.Equal(t, "pool workers", found[0].Target)
+	require.Equal(t, "workers", found[0].Target)
 	require.Contains(t, found[0].Message, "no quota")
 }
 

@@ -30,6 +30,7 @@ const (
 	actionBegin    action = "begin"
 	actionAdd      action = "add"
 	actionWithdraw action = "withdraw"
+	actionReadmit  action = "readmit"
 	actionRemove   action = "remove"
 	actionEnd      action = "end"
 )
@@ -37,7 +38,7 @@ const (
 // ops are the actions in errors.
 var ops = map[action]string{
 	actionCheck: "check the provider of", actionBegin: "begin replacing machines of", actionAdd: "add a machine to",
-	actionWithdraw: "withdraw a machine of", actionRemove: "remove a machine of", actionEnd: "end replacing machines of",
+	actionWithdraw: "withdraw a machine of", actionReadmit: "readmit a machine of", actionRemove: "remove a machine of", actionEnd: "end replacing machines of",
 }
 
 // defaultTimeout is how long one call may take.
@@ -89,7 +90,7 @@ func (p *Provider) Check(ctx context.Context, r upgrade.Replacement, old []upgra
 	var found []upgrade.Finding
 	for _, err := range wrong {
 		found = append(found, upgrade.Finding{
-			ID: "provider", Severity: upgrade.SeverityError, Target: "pool " + r.Pool, Message: err.Error(), Remedy: "put the provider right",
+			ID: upgrade.NodeProvider, Severity: upgrade.SeverityError, Target: r.Pool, Message: err.Error(), Remedy: "put the provider right",
 		})
 	}
 	return found
@@ -115,6 +116,14 @@ func (p *Provider) Add(ctx context.Context, r upgrade.Replacement, s upgrade.Slo
 		return upgrade.Machine{}, q.fault(fault.PreflightFailed, err, "put the provider right; what it has made for the key "+q.Key+" is left as it is")
 	}
 	return m, nil
+}
+
+// TakesJoin reports that machines are given what they need to join.
+func (p *Provider) TakesJoin() bool { return true }
+
+// Readmit undoes Withdraw.
+func (p *Provider) Readmit(ctx context.Context, r upgrade.Replacement, m upgrade.Machine) error {
+	return p.about(ctx, actionReadmit, r, m)
 }
 
 // Withdraw takes the machine out of load balancers.

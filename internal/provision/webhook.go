@@ -21,7 +21,7 @@ type WebhookConfig struct {
 	URLFile    string           `json:"urlFile"`
 	URLEnv     string           `json:"urlEnv"`
 	HeaderFile string           `json:"headerFile"` // with one line: Authorization: Bearer TOKEN
-	Also       []string         `json:"also"`       // what is asked besides add and remove: check, begin, withdraw, end
+	Also       []string         `json:"also"`       // what is asked besides add and remove: check, begin, withdraw, readmit, end
 	Timeout    upgrade.Duration `json:"timeout"`    // until something is done, however often it is asked for; 15m if not given
 }
 
@@ -37,8 +37,8 @@ func (c WebhookConfig) Validate() error {
 		return errors.New(": wanted one of url, urlFile and urlEnv")
 	}
 	for i, a := range c.Also {
-		if !slices.Contains([]action{actionCheck, actionBegin, actionWithdraw, actionEnd}, action(a)) {
-			return fmt.Errorf(".also[%d]: %q, wanted some of check, begin, withdraw, end", i, a)
+		if !slices.Contains([]action{actionCheck, actionBegin, actionWithdraw, actionReadmit, actionEnd}, action(a)) {
+			return fmt.Errorf(".also[%d]: %q, wanted some of check, begin, withdraw, readmit, end", i, a)
 		}
 	}
 	if c.Timeout < 0 {

@@ -96,7 +96,7 @@ func sameHops(a, b []Hop) bool {
 // same reports whether the same will be done.
 func (n NodePlan) same(o NodePlan) bool {
 	return n.Node == o.Node && n.Address == o.Address && n.Role == o.Role && n.From == o.From && n.To == o.To &&
-		n.Kubeadm == o.Kubeadm && n.StaysCordoned == o.StaysCordoned && slices.Equal(n.Steps, o.Steps)
+		n.UID == o.UID && n.Kubeadm == o.Kubeadm && n.StaysCordoned == o.StaysCordoned && slices.Equal(n.Steps, o.Steps)
 }
 
 // outline is hops on one line.

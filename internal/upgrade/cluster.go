@@ -66,8 +66,17 @@ type Node struct {
 	Components map[string]Version `json:"components,omitempty"`
 	// EtcdImage is the image tag of the node's etcd member; etcd has versions of its own.
 	EtcdImage string `json:"etcdImage,omitempty"`
-	Ready     bool   `json:"ready"`
-	Cordoned  bool   `json:"cordoned"` // by a person or another tool, not by pawl
+	// Pool is the first pool of the definition that selects the worker; empty on control planes.
+	Pool    string    `json:"pool,omitempty"`
+	Zone    string    `json:"zone,omitempty"` // topology.kubernetes.io/zone
+	Created time.Time `json:"created,omitzero"`
+	// UID is that of the node's API object, and ProviderID what its machine is to its cloud; only where it may be replaced.
+	UID        string `json:"uid,omitempty"`
+	ProviderID string `json:"providerID,omitempty"`
+	// Replaced: the node is not worked on, another takes its place; nobody needs to reach its machine.
+	Replaced bool `json:"replaced,omitempty"`
+	Ready    bool `json:"ready"`
+	Cordoned bool `json:"cordoned"` // by a person or another tool, not by pawl
 	// CordonedByPawl: an earlier run of pawl cordoned the node and did not get to uncordon it.
 	CordonedByPawl bool `json:"cordonedByPawl,omitempty"`
 	// LeftOut: a person wants it left as it is; see Plan.LeaveOut.
@@ -177,7 +186,9 @@ var ControlPlaneComponents = []string{APIServer, ControllerManager, Scheduler}
 type Settings struct {
 	Repository            string   `json:"repository"`
 	IgnorePreflightErrors []string `json:"ignorePreflightErrors,omitempty"`
-	MaxUnavailable        int      `json:"maxUnavailable"`
+	// MaxUnavailable is for pools that say nothing else.
+	MaxUnavailable Amount         `json:"maxUnavailable"`
+	Pools          []PoolSettings `json:"pools,omitempty"`
 	// WorkerPath says when workers' kubelets move. The zero value stands for FewestDrains.
 	WorkerPath WorkerPath `json:"workerPath,omitempty"`
 	Drain      Drain      `json:"drain"`

@@ -10,6 +10,7 @@ import (
 var typical = map[Step]int{
 	InstallKubeadm: 3, UpgradeControlPlane: 175, VerifyControlPlane: 3, UpgradeNodeConfig: 1, DrainNode: 15,
 	InstallKubelet: 4, RestartKubelet: 1, VerifyNode: 3, UncordonNode: 1,
+	StopPods: 10, AddNode: 150, WithdrawNode: 30, ReleaseVolumes: 5, RemoveNode: 60,
 }
 
 // typicalSettle is what Verify takes longer on a control plane, whose static pods restart with the kubelet.
@@ -35,7 +36,7 @@ func (p *Plan) estimate() {
 // NewStatus is the status of a plan of which nothing is done yet.
 func (p Plan) NewStatus() Status {
 	s := Status{Cluster: p.Cluster, From: p.Current, Target: p.Target, State: Pending, Hops: len(p.Hops),
-		MaxUnavailable: p.Settings.MaxUnavailable, Measured: p.Measured}
+		MaxUnavailable: p.Settings.MaxUnavailable, Pools: p.Pools, Measured: p.Measured}
 	for i, hop := range p.Hops {
 		for _, n := range hop.NodePlans() {
 			s.Nodes = append(s.Nodes, n.NewStatus(i+1))
@@ -46,7 +47,7 @@ func (p Plan) NewStatus() Status {
 
 // NewStatus is the status of a node of which nothing is done yet.
 func (n NodePlan) NewStatus(hop int) NodeStatus {
-	s := NodeStatus{Node: n.Node, Role: n.Role, Hop: hop, From: n.From, To: n.To, State: Pending}
+	s := NodeStatus{Node: n.Node, Role: n.Role, Pool: n.Pool, Zone: n.Zone, Hop: hop, From: n.From, To: n.To, State: Pending}
 	for _, step := range n.Steps {
 		s.Steps = append(s.Steps, StepStatus{Step: step, State: Pending})
 	}
@@ -54,7 +55,8 @@ func (n NodePlan) NewStatus(hop int) NodeStatus {
 }
 
 // Remaining estimates how long the run still takes, hop after hop, by the longest way through each: control plane nodes
-// one after another, workers that keep their kubelet side by side, the others as a sliding window in their order. A
+// one after another, workers that keep their kubelet side by side, the others pool after pool, as a sliding window in
+// their order. A
 // step takes what this run has measured of it on such nodes, else what earlier ones have, else what is typical. Time
 // spent held does not count: nobody can tell how long a person takes.
 func (s Status) Remaining(now time.Time) time.Duration {
@@ -75,12 +77,40 @@ func (s Status) Remaining(now time.Time) time.Duration {
 		case n.keepsKubelet():
 			hop.aside = append(hop.aside, left)
 		default:
-			hop.turns = append(hop.turns, left)
+			hop.turns = append(hop.turns, turn{n, left})
 		}
 	}
 	var all time.Duration
 	for _, hop := range hops {
-		all += hop.controlPlane + slidingWindow(hop.aside, WorkersAside) + slidingWindow(hop.turns, max(1, s.MaxUnavailable))
+		all += hop.controlPlane + slidingWindow(hop.aside, WorkersAside)
+		for _, some := range sortedByPool(hop.turns) {
+			pool := poolOf(s.Pools, some[0].node.Pool, s.MaxUnavailable.Of(len(some)))
+			for _, round := range rounds(pool, some, func(t turn) string { return t.node.Zone }) {
+				var each []time.Duration
+				for _, t := range round {
+					each = append(each, t.left)
+				}
+				all += slidingWindow(each, pool.AtOnce)
+			}
+		}
+	}
+	return all
+}
+
+// turn is what is left of a worker's turn.
+type turn struct {
+	node NodeStatus
+	left time.Duration
+}
+
+// sortedByPool parts what is in the order of the plan.
+func sortedByPool(turns []turn) [][]turn {
+	var all [][]turn
+	for i, t := range turns {
+		if i == 0 || t.node.Pool != turns[i-1].node.Pool {
+			all = append(all, nil)
+		}
+		all[len(all)-1] = append(all[len(all)-1], t)
 	}
 	return all
 }
@@ -88,7 +118,8 @@ func (s Status) Remaining(now time.Time) time.Duration {
 // work is what is left of a hop.
 type work struct {
 	controlPlane time.Duration
-	aside, turns []time.Duration // of workers
+	aside        []time.Duration // of workers that keep their kubelet
+	turns        []turn          // of the others
 }
 
 // slidingWindow is how long it takes to work on all in their order, at most so many at a time, the next one as soon as

@@ -76,8 +76,8 @@ func (p Plan) foresee(hops []Hop, now time.Time, waived bool) (f foresight, foun
 	return f, found
 }
 
-// hop walks a hop: its control plane one node after another, workers that keep their kubelet side by side, the others as a
-// sliding window.
+// hop walks a hop: its control plane one node after another, workers that keep their kubelet side by side, the others pool
+// after pool, as a sliding window.
 func (f *foresight) hop(p Plan, h Hop) {
 	f.now = f.ends
 	f.begin(p.Cluster, "", h.Begins()...)
@@ -85,11 +85,15 @@ func (f *foresight) hop(p Plan, h Hop) {
 	for _, n := range h.ControlPlane {
 		components, kubelets = append(components, n.Components()), append(kubelets, n.Kubelet())
 	}
-	keep, move := h.SplitWorkers()
+	keep, _ := h.SplitWorkers()
 	f.side(components, 1)
 	f.side(kubelets, 1)
 	f.side(keep, WorkersAside)
-	f.side(move, max(1, p.Settings.MaxUnavailable))
+	for _, part := range p.Parts(h) {
+		for _, round := range part.Rounds() {
+			f.side(round, part.Pool.AtOnce)
+		}
+	}
 }
 
 // side walks nodes in their order, at most so many at a time, the next one as soon as one is done.

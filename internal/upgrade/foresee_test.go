@@ -21,7 +21,7 @@ func inWindows(target Version, controlPlanes, workers, maxUnavailable int, w Win
 	}
 	c.Measured = Measured{{Step: DrainNode, Mean: Duration(10*time.Minute + 15*time.Second)}}
 	s := settings()
-	s.MaxUnavailable, s.Windows = maxUnavailable, w
+	s.MaxUnavailable, s.Windows = AtMost(maxUnavailable), w
 	now := time.Date(2026, 11, 25, 11, 0, 0, 0, time.UTC)
 	return MakePlan(c, Wanted{Target: target, Now: now, Waive: waive}, s)
 }

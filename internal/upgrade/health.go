@@ -105,7 +105,7 @@ func (o Objects) String() string {
 
 // OfSteps are the settings without what no step of a node needs: they are the input of every step.
 func (s Settings) OfSteps() Settings {
-	s.Notifications, s.Hooks, s.Health = nil, nil, Health{}
+	s.Notifications, s.Hooks, s.Health, s.Pools = nil, nil, Health{}, nil
 	return s
 }
 

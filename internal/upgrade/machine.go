@@ -54,3 +54,8 @@ func (j Join) String() string { return "join " + j.Endpoint }
 
 // GoString does so too.
 func (j Join) GoString() string { return j.String() }
+
+// Machine is what the node runs on.
+func (n Node) Machine() Machine {
+	return Machine{ID: n.ProviderID, Node: n.Name, Address: n.Address, Zone: n.Zone}
+}

@@ -18,6 +18,9 @@ type Plan struct {
 	Drains     int         `json:"drains"` // of nodes, in all hops together
 	Findings   []Finding   `json:"findings,omitempty"`
 	Settings   Settings    `json:"settings"`
+	// Pools are those that have workers, in the order in which they have their turn. Empty in plans from before there
+	// were pools.
+	Pools []Pool `json:"pools,omitempty"`
 	// Estimate is how long all of it will take, by the longest way through it. Zero in plans from before it was kept.
 	Estimate Duration `json:"estimate,omitempty"`
 	// Measured is what the estimate is made from: how long steps took in earlier upgrades of the cluster. Of steps that
@@ -37,7 +40,7 @@ type Hop struct {
 	To   Version `json:"to"`
 	// ControlPlane: strictly one at a time, in this order: first the components of all, then the kubelets of all.
 	ControlPlane []NodePlan `json:"controlPlane,omitempty"`
-	// Workers: those that are drained at most Settings.MaxUnavailable at a time, in this order; see KeepsKubelet.
+	// Workers in their order: pool after pool; see Plan.Parts and KeepsKubelet.
 	Workers []NodePlan `json:"workers,omitempty"`
 }
 
@@ -46,6 +49,12 @@ type NodePlan struct {
 	Node    string `json:"node"`
 	Address string `json:"address"`
 	Role    Role   `json:"role"`
+	// Pool and Zone are the worker's.
+	Pool string `json:"pool,omitempty"`
+	Zone string `json:"zone,omitempty"`
+	// Machine is what is replaced, where the node is, and UID that of the node's API object.
+	Machine Machine `json:"machine,omitzero"`
+	UID     string  `json:"uid,omitempty"`
 	// From and To are the kubelet's. They are the same where a worker is only configured for the hop's version.
 	From Version `json:"from"`
 	To   Version `json:"to"`
@@ -114,6 +123,9 @@ func (h Hop) SplitWorkers() (keep, move []NodePlan) {
 	}
 	return keep, move
 }
+
+// Replaces reports whether another node takes the place of this one.
+func (n NodePlan) Replaces() bool { return slices.Contains(n.Steps, AddNode) }
 
 // drains is how many nodes the hops drain.
 func drains(hops []Hop) int {

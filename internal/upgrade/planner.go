@@ -29,11 +29,11 @@ func MakePlan(c Cluster, w Wanted, s Settings) Plan {
 		w.Target, chosen = w.Policy.choose(c)
 	}
 	nodes := w.mark(sortNodes(c.Nodes))
-	p := Plan{Cluster: c.Name, Current: c.Version, Target: w.Target, Nodes: slices.DeleteFunc(slices.Clone(nodes), Node.stays), Hops: []Hop{}, Measured: c.Measured, Settings: s}
+	p := Plan{Cluster: c.Name, Current: c.Version, Target: w.Target, Nodes: slices.DeleteFunc(slices.Clone(nodes), Node.stays), Hops: []Hop{}, Measured: c.Measured, Settings: s, Pools: pools(s, nodes)}
 	hops, found := makeHops(p, w)
 	ahead, late := p.foresee(hops, w.Now, slices.Contains(w.Waive, WindowTooShort))
 	found = slices.Concat(chosen, found, checkLeftOut(nodes, hops), checkNow(p), checkSupport(p, w.Now), checkEtcd(p), checkMembers(p), checkNodes(p, len(hops)), checkHosts(p, w.Now),
-		checkAPIs(c, p), checkConfiguration(c, p), checkAddons(c, p), checkEmulation(c, p), checkLock(c), checkHooks(p), c.Problems, late, checkWaivers(w.Waive))
+		checkAPIs(c, p), checkConfiguration(c, p), checkAddons(c, p), checkEmulation(c, p), checkLock(c), checkHooks(p), checkPools(p, hops), c.Problems, late, checkWaivers(w.Waive))
 	p.Findings = mergeFindings(waive(found, w.Waive))
 	if !p.Refused() && len(hops) > 0 {
 		p.Hops, p.Windows, p.Ends = hops, ahead.used, ahead.ends
@@ -210,8 +210,14 @@ func makeHop(p Plan, to, next Version) Hop {
 			hop.ControlPlane = append(hop.ControlPlane, plan)
 		}
 	}
-	for _, n := range p.Nodes {
+	for _, n := range inTurn(p.Nodes, p.Settings.Pools) {
 		if n.ControlPlane {
+			continue
+		}
+		if n.Replaced {
+			if plan := planReplacement(n, to, next); len(plan.Steps) > 0 {
+				hop.Workers = append(hop.Workers, plan)
+			}
 			continue
 		}
 		plan := planNode(n, Worker, to)
@@ -219,10 +225,34 @@ func makeHop(p Plan, to, next Version) Hop {
 			plan = planConfiguration(n, to)
 		}
 		if len(plan.Steps) > 0 {
-			hop.Workers = append(hop.Workers, plan)
+			hop.Workers = append(hop.Workers, plan.by(p.Settings.Pool(n.Pool)))
 		}
 	}
 	return hop
+}
+
+// planReplacement is the part of a hop of a worker that is replaced by a new one: nothing for as long as its kubelet may
+// stay behind, since nobody works on a machine that will be removed.
+func planReplacement(n Node, to, next Version) NodePlan {
+	plan := NodePlan{Node: n.Name, Address: n.Address, Role: Worker, From: n.Kubelet, To: to, Pool: n.Pool, Zone: n.Zone, UID: n.UID,
+		Machine: n.Machine()}
+	stays := !next.IsZero() && !n.CordonedByPawl && checkKubelet(n.Name, n.Kubelet, next) == ""
+	if n.Kubelet != to && !stays {
+		plan.Steps = ReplacementSteps()
+	}
+	return plan
+}
+
+// by is the node's plan as its pool's strategy has it.
+func (n NodePlan) by(p PoolSettings) NodePlan {
+	if p.Strategy == AllAtOnce && !p.Drain {
+		for i, s := range n.Steps {
+			if s == DrainNode {
+				n.Steps[i] = StopPods
+			}
+		}
+	}
+	return n
 }
 
 // mayKeepKubelet reports whether a worker may go through a hop with the kubelet that it has, so that the next hop's drain
@@ -237,7 +267,7 @@ func mayKeepKubelet(n Node, to, next Version) bool {
 // knows how to come from the one before only, and takes away what the next kubelet no longer understands.
 // Source: https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/create-cluster-kubeadm/#kubeadm-s-skew-against-kubeadm
 func planConfiguration(n Node, to Version) NodePlan {
-	return NodePlan{Node: n.Name, Address: n.Address, Role: Worker, From: n.Kubelet, To: n.Kubelet, Kubeadm: to,
+	return NodePlan{Node: n.Name, Address: n.Address, Role: Worker, From: n.Kubelet, To: n.Kubelet, Kubeadm: to, Pool: n.Pool, Zone: n.Zone,
 		StaysCordoned: n.Cordoned, Steps: []Step{InstallKubeadm, UpgradeNodeConfig}}
 }
 
@@ -254,7 +284,9 @@ func (h Hop) leaves(nodes []Node) []Node {
 		if !moved {
 			continue
 		}
-		n.Host.Kubeadm = h.To
+		if !n.Replaced {
+			n.Host.Kubeadm = h.To
+		}
 		if !n.LeftOut {
 			n.Kubelet, n.CordonedByPawl = plan.To, false
 		}
@@ -286,7 +318,7 @@ func controlPlaneOrder(nodes []Node, target Version) []Node {
 
 // planNode is the part of the runbook that a node still needs; no steps when it is done.
 func planNode(n Node, role Role, target Version) NodePlan {
-	plan := NodePlan{Node: n.Name, Address: n.Address, Role: role, From: n.Kubelet, To: target, Kubeadm: target, StaysCordoned: n.Cordoned}
+	plan := NodePlan{Node: n.Name, Address: n.Address, Role: role, From: n.Kubelet, To: target, Kubeadm: target, Pool: n.Pool, Zone: n.Zone, StaysCordoned: n.Cordoned}
 	configured := n.Host.Kubeadm == target && role != FirstControlPlane && componentsAt(n, target)
 	kubelet := n.Kubelet == target
 	if configured && kubelet && !n.CordonedByPawl {

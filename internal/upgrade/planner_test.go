@@ -43,7 +43,7 @@ func versions(texts ...string) []Version {
 	return all
 }
 
-func settings() Settings { return Settings{Repository: "https://pkgs", MaxUnavailable: 1} }
+func settings() Settings { return Settings{Repository: "https://pkgs", MaxUnavailable: AtMost(1)} }
 
 func TestPlanOfAHealthyCluster(t *testing.T) {
 	c := healthy(3, 2)
@@ -662,7 +662,7 @@ func fewest(kubelet Version, hops []Hop) int {
 }
 
 func TestRemaining(t *testing.T) {
-	p := MakePlan(healthy(1, 4), Wanted{Target: v137}, Settings{MaxUnavailable: 2})
+	p := MakePlan(healthy(1, 4), Wanted{Target: v137}, Settings{MaxUnavailable: AtMost(2)})
 	s := p.NewStatus()
 	began := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	all := s.Remaining(began)
@@ -685,7 +685,7 @@ func TestRemaining(t *testing.T) {
 func TestHopsAreEstimatedOneAfterAnother(t *testing.T) {
 	c := healthy(1, 3)
 	offer(&c, "v1.37.2", "v1.38.0")
-	p := MakePlan(c, Wanted{Target: MustVersion("v1.38.0")}, Settings{MaxUnavailable: 3}) // all workers at a time, so that the longest counts
+	p := MakePlan(c, Wanted{Target: MustVersion("v1.38.0")}, Settings{MaxUnavailable: AtMost(3)}) // all workers at a time, so that the longest counts
 	require.Len(t, p.Hops, 2)
 	first, second := p, p
 	first.Hops, second.Hops = p.Hops[:1], p.Hops[1:]

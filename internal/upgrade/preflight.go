@@ -116,7 +116,7 @@ func checkKubeadm(p Plan, to Version) []Finding {
 			add(n, fmt.Sprintf("kubeadm is %s; one of %s may manage a node only after one of the minor before", n.Host.Kubeadm, to.MinorString()),
 				"replace that node by a new one", kubeadmSkewPolicy+"#kubeadm-s-skew-against-kubeadm")
 		}
-		if !n.Kubelet.IsZero() && !kubeadmAllowsKubelet(to, n.Kubelet) {
+		if !n.Replaced && !n.Kubelet.IsZero() && !kubeadmAllowsKubelet(to, n.Kubelet) {
 			add(n, fmt.Sprintf("kubelet is %s, too old for kubeadm of %s", n.Kubelet, to.MinorString()),
 				"bring that kubelet to a newer minor first", kubeadmSkewPolicy+"#kubeadm-s-skew-against-the-kubelet")
 		}
@@ -150,7 +150,7 @@ func checkNodes(p Plan, hops int) []Finding {
 		switch {
 		case n.Host.Problem != "":
 			add(failure(HostProblem, n.Name, n.Host.Problem, ""))
-		case n.Host.PackageManager == "":
+		case n.Host.PackageManager == "" && !n.Replaced:
 			add(failure(PackageManager, n.Name, fmt.Sprintf("no package manager that pawl knows (os %s)", n.Host.OS),
 				"apt is supported"))
 		}

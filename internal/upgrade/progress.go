@@ -35,8 +35,10 @@ type Status struct {
 	Hops    int          `json:"hops"` // how many there are; 0 until planned
 	Stages  []Progress   `json:"stages,omitempty"`
 	Nodes   []NodeStatus `json:"nodes,omitempty"` // in the order of the plan
-	// MaxUnavailable is how many workers are under way at a time.
-	MaxUnavailable int `json:"maxUnavailable"`
+	// MaxUnavailable is how many workers are under way at a time, where there are no Pools.
+	MaxUnavailable Amount `json:"maxUnavailable"`
+	// Pools are the workers' in their order.
+	Pools []Pool `json:"pools,omitempty"`
 	// Measured is how long steps took in earlier upgrades of the cluster.
 	Measured Measured `json:"measured,omitempty"`
 	// Actions are what people did, to the upgrade as a whole and to nodes, in the order of time.
@@ -45,6 +47,10 @@ type Status struct {
 	Waits []Wait `json:"waits,omitempty"`
 	// WindowWaits are the times in which it waited for a maintenance window and nothing else was begun.
 	WindowWaits []WindowWait `json:"windowWaits,omitempty"`
+	// Spread is how many pods each worker had when the last hop's workers were done.
+	Spread []NodePods `json:"spread,omitempty"`
+	// Outages are what upgrades of whole pools at a time cost.
+	Outages []Outage `json:"outages,omitempty"`
 	// Notices are what went wrong without stopping it: the latest.
 	Notices []Notice `json:"notices,omitempty"`
 	// Message is one line for people: why it is held, what failed, where things were left.
@@ -74,6 +80,8 @@ type Progress struct {
 type NodeStatus struct {
 	Node  string       `json:"node"`
 	Role  Role         `json:"role"`
+	Pool  string       `json:"pool,omitempty"`
+	Zone  string       `json:"zone,omitempty"`
 	Hop   int          `json:"hop"`
 	From  Version      `json:"from"`
 	To    Version      `json:"to"`
@@ -83,6 +91,8 @@ type NodeStatus struct {
 	Held string `json:"held,omitempty"`
 	// Wait is the same for machines, with what a person can do.
 	Wait *Wait `json:"wait,omitempty"`
+	// Successor is the node that takes this one's place, as soon as there is it.
+	Successor string `json:"successor,omitempty"`
 	// Left is how a node was left that was not finished, one line: that it stays cordoned.
 	Left string `json:"left,omitempty"`
 	// Actions are what people did to the node. The node's own workflow says so; see Status.Actions for all.
@@ -93,7 +103,7 @@ type NodeStatus struct {
 
 // Merge takes over what a part of the node's plan says of itself: how far its steps are and whether it is held.
 func (n *NodeStatus) Merge(part NodeStatus) {
-	n.State, n.Held, n.Wait, n.Left, n.Workflow = part.State, part.Held, part.Wait, part.Left, part.Workflow
+	n.State, n.Held, n.Wait, n.Left, n.Workflow, n.Successor = part.State, part.Held, part.Wait, part.Left, part.Workflow, part.Successor
 	for _, s := range part.Steps {
 		for i := range n.Steps {
 			if n.Steps[i].Step == s.Step {

@@ -14,6 +14,14 @@ const (
 	RestartKubelet      Step = "restartKubelet"
 	VerifyNode          Step = "verifyNode"
 	UncordonNode        Step = "uncordonNode"
+
+	StopPods Step = "stopPods" // in place of DrainNode: budgets are not asked
+
+	// Of a node that is replaced.
+	AddNode        Step = "addNode"        // its successor joins and is Ready
+	WithdrawNode   Step = "withdrawNode"   // load balancers send it nothing more
+	ReleaseVolumes Step = "releaseVolumes" // none is attached to it any more
+	RemoveNode     Step = "removeNode"     // its machine and its API object
 )
 
 // Title is what people see: in `pawl watch`, in the report and in Temporal's UI.
@@ -37,6 +45,16 @@ func (s Step) Title() string {
 		return "Verify"
 	case UncordonNode:
 		return "Uncordon"
+	case StopPods:
+		return "Stop pods"
+	case AddNode:
+		return "Add a new node"
+	case WithdrawNode:
+		return "Withdraw from load balancers"
+	case ReleaseVolumes:
+		return "Release volumes"
+	case RemoveNode:
+		return "Remove the old node"
 	}
 	return string(s)
 }
@@ -53,6 +71,11 @@ func KubeadmSteps(role Role, staysCordoned bool) []Step {
 		steps = append(steps, UncordonNode)
 	}
 	return steps
+}
+
+// ReplacementSteps is the runbook of a node that another takes the place of.
+func ReplacementSteps() []Step {
+	return []Step{AddNode, WithdrawNode, DrainNode, ReleaseVolumes, RemoveNode}
 }
 
 // ofComponents reports whether the step belongs to the control plane's components rather than to the node under them.

@@ -46,6 +46,9 @@ func texts(t reflect.Type) *jsonschema.Schema {
 	switch t {
 	case reflect.TypeFor[upgrade.Version]():
 		return &jsonschema.Schema{Type: "string", Description: `A version like "v1.37.2"; "" is none, or unknown.`}
+	case reflect.TypeFor[upgrade.Amount]():
+		return &jsonschema.Schema{OneOf: []*jsonschema.Schema{{Type: "integer"}, {Type: "string", Pattern: "^[0-9]+%$"}},
+			Description: `A number of nodes, or a percentage of a pool's like "25%"; 0 is "not said".`}
 	case reflect.TypeFor[upgrade.Duration]():
 		return &jsonschema.Schema{Type: "string", Description: `A duration like "1h30m0s".`}
 	}

@@ -197,7 +197,7 @@ func TestAnUpgradeFromStartToEnd(t *testing.T) {
 		To: upgrade.MustVersion("v1.37.2"), Steps: upgrade.KubeadmSteps(upgrade.Worker, false)}
 	node := plan.NewStatus(1)
 	node.State, node.Workflow = upgrade.Running, workflows.NodeUpgradeID("life", "w1")
-	status := upgrade.Status{Cluster: "life", State: upgrade.Running, Hop: 1, Hops: 1, MaxUnavailable: 1,
+	status := upgrade.Status{Cluster: "life", State: upgrade.Running, Hop: 1, Hops: 1, MaxUnavailable: upgrade.AtMost(1),
 		From: plan.From, Target: plan.To, Nodes: []upgrade.NodeStatus{node}}
 	s.signal(t, id, status)
 	child := plan.NewStatus(1)

@@ -32,7 +32,7 @@ func large() inventory.Inventory {
 		panic(err)
 	}
 	seen := inventory.Inventory{Made: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC),
-		Cluster: upgrade.Cluster{Name: "large", Version: now}, Settings: upgrade.Settings{Repository: "https://pkgs.k8s.io/core:/stable:", MaxUnavailable: 10}}
+		Cluster: upgrade.Cluster{Name: "large", Version: now}, Settings: upgrade.Settings{Repository: "https://pkgs.k8s.io/core:/stable:", MaxUnavailable: upgrade.AtMost(10)}}
 	w := &seen.Workloads
 	for i := range largeNodes {
 		name := fmt.Sprintf("node-%04d", i)

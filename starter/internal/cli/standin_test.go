@@ -57,7 +57,7 @@ func standInPlan(_ workflow.Context, in workflows.ScheduledUpgradeInput) (upgrad
 			}
 		}
 	}
-	return upgrade.MakePlan(c, upgrade.Wanted{Target: target, Policy: in.Policy}, upgrade.Settings{MaxUnavailable: 1}), nil
+	return upgrade.MakePlan(c, upgrade.Wanted{Target: target, Policy: in.Policy}, upgrade.Settings{MaxUnavailable: upgrade.AtMost(1)}), nil
 }
 
 // standInScheduled ends as the cluster's name says.

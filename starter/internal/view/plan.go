@@ -20,7 +20,7 @@ func Plan(p upgrade.Plan, st Style) string {
 	number := 1
 	for i, h := range p.Hops {
 		fmt.Fprintf(&b, "\n%s\n", st.bold(fmt.Sprintf("Hop %d of %d: %s -> %s", i+1, len(p.Hops), h.From, h.To)))
-		number = hopLines(&b, h, p.Settings, number)
+		number = hopLines(&b, p, h, number)
 	}
 	if lines := additions(p); len(lines) > 0 {
 		fmt.Fprintf(&b, "\n%s\n  %s\n", st.bold("Hooks, health gates and notifications"), strings.Join(lines, "\n  "))
@@ -151,21 +151,25 @@ func condition(n upgrade.Node, st Style) string {
 
 // hopLines lists what will be done in the order in which the workflow does it, numbered through; nodes with the same
 // steps share an entry.
-func hopLines(b *strings.Builder, h upgrade.Hop, s upgrade.Settings, number int) int {
+func hopLines(b *strings.Builder, p upgrade.Plan, h upgrade.Hop, number int) int {
 	var components, kubelets []upgrade.NodePlan
 	for _, n := range h.ControlPlane {
 		components, kubelets = append(components, n.Components()), append(kubelets, n.Kubelet())
 	}
-	keep, move := h.SplitWorkers()
-	for _, part := range []struct {
+	keep, _ := h.SplitWorkers()
+	type titled struct {
 		title string
 		nodes []upgrade.NodePlan
-	}{
+	}
+	parts := []titled{
 		{"Control plane components, one node at a time", components},
 		{"Control plane kubelets, one node at a time", kubelets},
 		{"Workers that keep their kubelet and their pods, side by side", keep},
-		{fmt.Sprintf("Workers, at most %d at a time", max(1, s.MaxUnavailable)), move},
-	} {
+	}
+	for _, part := range p.Parts(h) {
+		parts = append(parts, titled{poolTitle(part, len(p.Pools)), part.Nodes})
+	}
+	for _, part := range parts {
 		nodes := slices.DeleteFunc(slices.Clone(part.nodes), func(n upgrade.NodePlan) bool { return len(n.Steps) == 0 })
 		if len(nodes) > 0 {
 			fmt.Fprintf(b, "  %s\n", part.title)
@@ -173,6 +177,29 @@ func hopLines(b *strings.Builder, h upgrade.Hop, s upgrade.Settings, number int)
 		}
 	}
 	return number
+}
+
+// poolTitle says how a pool's nodes are gone about. Where there is only one pool nobody needs its name.
+func poolTitle(part upgrade.PoolPart, pools int) string {
+	p, title := part.Pool, "Workers"
+	if pools > 1 || p.Name != upgrade.DefaultPool {
+		title = "Pool " + p.Name
+	}
+	switch p.Strategy {
+	case upgrade.AllAtOnce:
+		title += ", all at the same time: their applications are down"
+	case upgrade.AddNewNodes:
+		title += fmt.Sprintf(", replaced by new nodes (%s), at most %d at a time", p.Provider, p.AtOnce)
+	default:
+		title += fmt.Sprintf(", at most %d at a time", p.AtOnce)
+	}
+	if p.OneZoneAtATime {
+		title += ", one zone after another"
+	}
+	if p.Canary && len(part.Nodes) > 1 {
+		title += ", the first one alone"
+	}
+	return title
 }
 
 func groupLines(b *strings.Builder, plans []upgrade.NodePlan, number int) int {

@@ -70,7 +70,7 @@ func planTo(target upgrade.Version, change func(*upgrade.Cluster)) upgrade.Plan 
 	if change != nil {
 		change(&c)
 	}
-	return upgrade.MakePlan(c, upgrade.Wanted{Target: target}, upgrade.Settings{MaxUnavailable: 1})
+	return upgrade.MakePlan(c, upgrade.Wanted{Target: target}, upgrade.Settings{MaxUnavailable: upgrade.AtMost(1)})
 }
 
 func withForecast(p upgrade.Plan, drains ...upgrade.DrainForecast) upgrade.Plan {
@@ -97,7 +97,7 @@ func TestPlan(t *testing.T) {
 			c.Nodes = append(c.Nodes, clusterNode(name, false))
 		}
 	})
-	many.Settings.MaxUnavailable = 3
+	many.Settings.MaxUnavailable = upgrade.AtMost(3)
 	added := makePlan(nil)
 	added.Settings.Notifications = []upgrade.Notification{{Name: "ops", Events: []upgrade.Event{upgrade.EventHold, upgrade.EventDone}}, {Name: "log"}}
 	added.Settings.Hooks = []upgrade.Hook{

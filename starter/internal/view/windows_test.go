@@ -16,7 +16,7 @@ func inWindows(minutes, workers int) upgrade.Plan {
 	for i := range workers {
 		c.Nodes = append(c.Nodes, clusterNode(fmt.Sprintf("w%02d", i+1), false))
 	}
-	s := upgrade.Settings{MaxUnavailable: 1, Windows: upgrade.Windows{TimeZone: "Europe/Zurich",
+	s := upgrade.Settings{MaxUnavailable: upgrade.AtMost(1), Windows: upgrade.Windows{TimeZone: "Europe/Zurich",
 		Open: []upgrade.Window{{Start: "22:00", Duration: upgrade.Duration(minutes) * upgrade.Duration(time.Minute)}}}}
 	return upgrade.MakePlan(c, upgrade.Wanted{Target: v137, Now: noon}, s)
 }

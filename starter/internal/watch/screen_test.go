@@ -99,7 +99,7 @@ func (s *sitting) requireFrame(name string) {
 // underWay is an upgrade of so many workers, the first done, the second draining, the others to come.
 func underWay(workers int) snapshot.Snapshot {
 	s := snap(upgrade.Running)
-	s.Hop, s.Hops, s.MaxUnavailable = 1, 1, 1
+	s.Hop, s.Hops, s.MaxUnavailable = 1, 1, upgrade.AtMost(1)
 	s.Stages = []upgrade.Progress{{Title: "Upgrade the workers to v1.37.2", State: upgrade.Running, Started: s.Started.Add(5 * time.Second)}}
 	for i := range workers {
 		n := upgrade.NodePlan{Node: fmt.Sprintf("w%d", i+1), Role: upgrade.Worker, From: s.From, To: s.Target,

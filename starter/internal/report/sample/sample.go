@@ -93,7 +93,7 @@ type run struct {
 
 func begin(cluster string, controlPlanes, workers, atOnce int, versions ...string) *run {
 	p := upgrade.Plan{Cluster: cluster, Current: upgrade.MustVersion(versions[0]), Target: upgrade.MustVersion(versions[len(versions)-1])}
-	p.Settings.MaxUnavailable = atOnce
+	p.Settings.MaxUnavailable = upgrade.AtMost(atOnce)
 	for i := range versions[1:] {
 		hop := upgrade.Hop{From: upgrade.MustVersion(versions[i]), To: upgrade.MustVersion(versions[i+1])}
 		for n := range controlPlanes {
@@ -161,7 +161,7 @@ func (r *run) own(title string, took time.Duration, note string) {
 
 // window keeps as many workers under way as may be.
 func (r *run) window(workers []upgrade.NodePlan) {
-	free := make([]time.Time, r.plan.Settings.MaxUnavailable)
+	free := make([]time.Time, r.plan.Settings.MaxUnavailable.Number)
 	for i := range free {
 		free[i] = r.now
 	}
