@@ -59,11 +59,14 @@ type Bed struct {
 	engine  *scenario.Engine
 	client  kubernetes.Interface // of the administrator, to the real API server
 	pods    *kubelet.Pods
-	nodes   []*node
+	api     kubernetes.Interface // the same through the balancer
+	key     sshKey
 	stop    context.CancelFunc
 	ctx     context.Context
 
 	mu       sync.Mutex
+	nodes    []*node
+	last     int                    // the number of the last node that was added
 	budgets  map[string]savedBudget // that are blocked
 	commands map[string][]string    // that have begun, by node
 }
@@ -71,6 +74,8 @@ type Bed struct {
 // node is one node in all its parts.
 type node struct {
 	name     string
+	number   int // where it is on the network; no other has it, nor had
+	version  upgrade.Version
 	role     upgrade.Role
 	machine  *machine.Machine
 	ssh      *sshd.Server
@@ -142,14 +147,13 @@ func (b *Bed) makeMachines(ctx context.Context) error {
 	if b.pods, err = kubelet.WatchPods(b.ctx, b.client); err != nil {
 		return err
 	}
-	key, err := b.makeKey()
-	if err != nil {
+	if b.key, err = b.makeKey(); err != nil {
 		return err
 	}
 	b.nodes = make([]*node, b.opts.ControlPlanes+b.opts.Workers)
 	var endpoints []*endpoint.Endpoint
 	for i := range b.nodes {
-		n := &node{name: "w" + strconv.Itoa(i-b.opts.ControlPlanes+1), role: upgrade.Worker}
+		n := &node{name: "w" + strconv.Itoa(i-b.opts.ControlPlanes+1), number: i, version: b.opts.Version, role: upgrade.Worker}
 		if i < b.opts.ControlPlanes {
 			n.name, n.role = "cp"+strconv.Itoa(i+1), upgrade.AdditionalControlPlane
 			if n.endpoint, err = endpoint.New(b.plane.Config(), b.plane.Certificate, b.plane.Key); err != nil {
@@ -162,32 +166,32 @@ func (b *Bed) makeMachines(ctx context.Context) error {
 	if b.balance, err = endpoint.Balance(endpoints); err != nil {
 		return err
 	}
-	api, err := kubernetes.NewForConfig(b.balanced())
-	if err != nil {
+	if b.api, err = kubernetes.NewForConfig(b.balanced()); err != nil {
 		return err
 	}
 	var group errgroup.Group
 	group.SetLimit(8)
 	for i, n := range b.nodes {
-		group.Go(func() error { return b.makeMachine(n, i, api, key) })
+		group.Go(func() error { return b.makeMachine(n, i >= len(b.nodes)-b.opts.RPM) })
 	}
 	return group.Wait()
 }
 
-func (b *Bed) makeMachine(n *node, i int, api kubernetes.Interface, key sshKey) (err error) {
+func (b *Bed) makeMachine(n *node, rpm bool) (err error) {
+	address := network.NodeAddress(n.number)
 	n.kubelet, err = kubelet.New(kubelet.Options{
-		Client: b.client, Balanced: api, Pods: b.pods, Etcd: etcd{b}, Endpoint: n.endpoint, Labels: zone(i), Address: network.NodeAddress(i),
+		Client: b.client, Balanced: b.api, Pods: b.pods, Etcd: etcd{b}, Endpoint: n.endpoint, Labels: zone(n.number), Address: address,
 		Certificate: b.plane.Certificate, Key: b.plane.Key,
 	})
 	if err != nil {
 		return err
 	}
-	b.network.Join(net.JoinHostPort(network.NodeAddress(i), strconv.Itoa(kubelet.Port)), n.kubelet.API())
+	b.network.Join(net.JoinHostPort(address, strconv.Itoa(kubelet.Port)), n.kubelet.API())
 	o := machine.Options{
-		Name: n.name, Dir: filepath.Join(b.opts.Dir, "hosts", n.name), Role: n.role, Version: b.opts.Version,
-		Offered: append([]upgrade.Version{b.opts.Version}, b.opts.Offered...), API: func() kubernetes.Interface { return api }, Kubelet: n.kubelet.Run, Pace: b.opts.Pace, Hook: b.hook,
+		Name: n.name, Dir: filepath.Join(b.opts.Dir, "hosts", n.name), Role: n.role, Version: n.version,
+		Offered: append([]upgrade.Version{b.opts.Version}, b.opts.Offered...), API: func() kubernetes.Interface { return b.api }, Kubelet: n.kubelet.Run, Pace: b.opts.Pace, Hook: b.hook,
 	}
-	if i >= len(b.nodes)-b.opts.RPM {
+	if rpm {
 		o.Distro = machine.Rocky
 	}
 	if n.endpoint != nil {
@@ -196,41 +200,36 @@ func (b *Bed) makeMachine(n *node, i int, api kubernetes.Interface, key sshKey) 
 	if n.machine, err = machine.New(o); err != nil {
 		return err
 	}
-	address, err := endpoint.FreeAddress()
-	if err != nil {
+	if address, err = endpoint.FreeAddress(); err != nil {
 		return err
 	}
-	n.ssh, err = sshd.New(sshd.Options{Machine: n.machine, Address: address, Authorized: key.authorized("root", "admin")})
+	n.ssh, err = sshd.New(sshd.Options{Machine: n.machine, Address: address, Authorized: b.key.authorized("root", "admin")})
 	return err
 }
 
 // startMachines switches all machines on and waits until their nodes are Ready.
 func (b *Bed) startMachines(ctx context.Context) error {
 	for _, n := range b.nodes {
-		n.machine.Watch(func(up bool) {
-			if !up {
-				n.kubelet.Off()
-			}
-		})
-		n.machine.Start()
+		n.switchOn()
 	}
 	return b.awaitNodes(ctx)
+}
+
+func (n *node) switchOn() {
+	n.machine.Watch(func(up bool) {
+		if !up {
+			n.kubelet.Off()
+		}
+	})
+	n.machine.Start()
 }
 
 // Stop ends everything. The folder stays.
 func (b *Bed) Stop() {
 	b.engine.Stop()
 	b.stop()
-	for _, n := range b.nodes {
-		if n == nil {
-			continue
-		}
-		if n.ssh != nil {
-			n.ssh.Close()
-		}
-		if n.machine != nil {
-			_ = n.machine.Close()
-		}
+	for _, n := range b.nodesNow() {
+		n.end()
 	}
 	if b.balance != nil {
 		b.balance.Close()
@@ -308,7 +307,7 @@ func (b *Bed) Commands(node string) ([]string, error) {
 func (b *Bed) Died() error { return b.plane.Died() }
 
 func (b *Bed) node(name string) *node {
-	for _, n := range b.nodes {
+	for _, n := range b.nodesNow() {
 		if n.name == name {
 			return n
 		}

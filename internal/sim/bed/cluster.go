@@ -30,6 +30,9 @@ func (b *Bed) initCluster(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := b.publish(ctx); err != nil {
+		return err
+	}
 	proxy := podTemplate("kube-proxy", "registry.k8s.io/kube-proxy:"+v.String())
 	proxy.Spec.HostNetwork = true
 	proxy.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
@@ -49,6 +52,17 @@ func (b *Bed) initCluster(ctx context.Context) error {
 	return b.permitPawl(ctx)
 }
 
+// publish makes cluster-info, from which new nodes learn whom to trust.
+func (b *Bed) publish(ctx context.Context) error {
+	kubeconfig, err := b.publicKubeconfig()
+	if err != nil {
+		return err
+	}
+	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "cluster-info"}, Data: map[string]string{"kubeconfig": kubeconfig}}
+	_, err = b.client.CoreV1().ConfigMaps(metav1.NamespacePublic).Create(ctx, cm, metav1.CreateOptions{})
+	return err
+}
+
 // permitPawl gives pawl's user what docs/reference.md says that it needs, and no more.
 func (b *Bed) permitPawl(ctx context.Context) error {
 	rule := func(group, resource string, verbs ...string) rbacv1.PolicyRule {
@@ -57,7 +71,7 @@ func (b *Bed) permitPawl(ctx context.Context) error {
 	meta := metav1.ObjectMeta{Name: pawlUser}
 	subjects := []rbacv1.Subject{{Kind: rbacv1.UserKind, Name: pawlUser, APIGroup: rbacv1.GroupName}}
 	_, errs := b.client.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
-		rule("", "pods", "get", "list", "watch", "delete"), rule("", "nodes", "get", "list", "watch", "update"), rule("", "nodes/proxy", "get"),
+		rule("", "pods", "get", "list", "watch", "delete"), rule("", "nodes", "get", "list", "watch", "update", "delete"), rule("", "nodes/proxy", "get"),
 		rule("", "configmaps", "get", "list", "watch"), rule("apps", "daemonsets", "get", "list", "watch"),
 		rule("policy", "poddisruptionbudgets", "get", "list", "watch"), rule("coordination.k8s.io", "leases", "get", "list", "watch"),
 		rule("", "pods/eviction", "create"), rule("", "persistentvolumes", "list"), rule("", "persistentvolumeclaims", "list"),
@@ -75,7 +89,7 @@ func (b *Bed) permitPawl(ctx context.Context) error {
 	}, metav1.CreateOptions{})
 	errs = errors.Join(errs, err)
 	_, err = b.client.RbacV1().Roles(metav1.NamespaceSystem).Create(ctx, &rbacv1.Role{
-		ObjectMeta: meta, Rules: []rbacv1.PolicyRule{rule("", "pods/exec", "create", "get"), rule("coordination.k8s.io", "leases", "create", "update")},
+		ObjectMeta: meta, Rules: []rbacv1.PolicyRule{rule("", "pods/exec", "create", "get"), rule("", "secrets", "create", "get", "delete"), rule("coordination.k8s.io", "leases", "create", "update")},
 	}, metav1.CreateOptions{})
 	errs = errors.Join(errs, err)
 	_, err = b.client.RbacV1().RoleBindings(metav1.NamespaceSystem).Create(ctx, &rbacv1.RoleBinding{
@@ -107,6 +121,7 @@ func (b *Bed) createDeployment(ctx context.Context, namespace, name string, repl
 
 // awaitNodes waits until every node is Ready and may take pods.
 func (b *Bed) awaitNodes(ctx context.Context) error {
+	wanted := len(b.nodesNow())
 	return b.await(ctx, "nodes", func() (string, error) {
 		nodes, err := b.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 		if err != nil {
@@ -118,8 +133,8 @@ func (b *Bed) awaitNodes(ctx context.Context) error {
 				able++
 			}
 		}
-		if able < len(b.nodes) {
-			return fmt.Sprintf("%d of %d nodes are Ready", able, len(b.nodes)), nil
+		if able < wanted {
+			return fmt.Sprintf("%d of %d nodes are Ready", able, wanted), nil
 		}
 		return "", nil
 	})
@@ -128,6 +143,7 @@ func (b *Bed) awaitNodes(ctx context.Context) error {
 // AwaitPods waits until every pod that there should be is Ready.
 func (b *Bed) AwaitPods(ctx context.Context) error {
 	return b.await(ctx, "pods", func() (string, error) {
+		nodes := len(b.nodesNow())
 		deployments, err := b.client.AppsV1().Deployments("").List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return "", err
@@ -142,8 +158,8 @@ func (b *Bed) AwaitPods(ctx context.Context) error {
 			return "", err
 		}
 		for _, d := range sets.Items {
-			if d.Status.ObservedGeneration < d.Generation || d.Status.NumberAvailable < int32(len(b.nodes)) {
-				return fmt.Sprintf("%d of %d pods of %s/%s are available", d.Status.NumberAvailable, len(b.nodes), d.Namespace, d.Name), nil
+			if d.Status.ObservedGeneration < d.Generation || d.Status.NumberAvailable < int32(nodes) {
+				return fmt.Sprintf("%d of %d pods of %s/%s are available", d.Status.NumberAvailable, nodes, d.Namespace, d.Name), nil
 			}
 		}
 		budgets, err := b.client.PolicyV1().PodDisruptionBudgets("").List(ctx, metav1.ListOptions{})

@@ -49,7 +49,7 @@ func (b *Bed) makeKey() (sshKey, error) {
 // define writes the cluster's definition, as a person would write it, with the files that it names.
 func (b *Bed) define(context.Context) error {
 	var hosts, known strings.Builder
-	for _, n := range b.nodes {
+	for _, n := range b.nodesNow() {
 		host, port, err := net.SplitHostPort(n.ssh.Address())
 		if err != nil {
 			return err

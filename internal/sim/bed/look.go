@@ -42,7 +42,7 @@ func (b *Bed) Look(ctx context.Context) (nodes []Node, waiting []Pod, err error)
 	for i := range list.Items {
 		seen[list.Items[i].Name] = &list.Items[i]
 	}
-	for _, n := range b.nodes {
+	for _, n := range b.nodesNow() {
 		node := Node{Name: n.name, On: n.machine.Up(), Pods: b.movable(n.name)}
 		if o := seen[n.name]; o != nil {
 			node.Kubelet, node.Ready, node.Cordoned = o.Status.NodeInfo.KubeletVersion, nodeReady(o), o.Spec.Unschedulable

@@ -112,6 +112,7 @@ func (c *ControlPlane) apiServerArgs() []string {
 		"--service-account-issuer=https://kubernetes.default.svc", "--token-auth-file=" + c.file("tokens.csv"),
 		"--authorization-mode=RBAC", "--disable-admission-plugins=ServiceAccount", "--service-cluster-ip-range=10.96.0.0/16",
 		"--kubelet-preferred-address-types=InternalIP", "--egress-selector-config-file=" + c.file("egress.yaml"),
+		"--enable-bootstrap-token-auth",
 		"--max-requests-inflight=2000", "--max-mutating-requests-inflight=1000",
 	}
 	for _, api := range c.apis {
@@ -124,6 +125,7 @@ func (c *ControlPlane) controllerManagerArgs(address string) []string {
 	return append(c.clientArgs(address),
 		"--service-account-private-key-file="+c.file("service-accounts.key"),
 		"--flex-volume-plugin-dir="+c.file("volume-plugins"), // by default it makes a folder under /usr/libexec
+		"--controllers=*,bootstrapsigner,tokencleaner", // as kubeadm has it
 		"--node-monitor-period=2s", "--node-monitor-grace-period="+NodeMonitorGracePeriod.String(),
 	)
 }
