@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -79,7 +80,7 @@ func newStageAlone(t *testing.T, name string, o bed.Options, settings string) *s
 
 func newStageOn(t *testing.T, d *dev, name string, o bed.Options, settings string) *stage {
 	t.Helper()
-	o.Name, o.Dir, o.Clusters, o.Definition, o.Pace = name, t.TempDir(), d.clusters(), settings, pace
+	o.Name, o.Dir, o.Clusters, o.Definition, o.Pace = name, t.TempDir(), d.clusters(), settings, cmp.Or(o.Pace, pace)
 	o.Say = func(line string) { t.Logf("%s %s", name, line) }
 	b, err := bed.Start(t.Context(), o)
 	require.NoError(t, err)

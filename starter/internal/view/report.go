@@ -38,10 +38,13 @@ func Report(r report.Report, st Style) string {
 	section([]string{"stage", "state", "took", "worked"}, stageRows(r.Status, now))
 	section(stepMatrix(r.Status, now))
 	section([]string{"api server of", "away", "longest", "times"}, apiServerRows(r))
+	section([]string{"service", "pool", "down", "from", "to"}, outageRows(r, now.Location()))
 	section([]string{"drain of", "waited", "for", "pods"}, drainRows(r))
 	section([]string{"held", "step", "at", "for", "reason"}, holdRows(r, now.Location()))
 	section([]string{"no window for", "from", "to", "for", "opened by"}, windowRows(r, now))
 	section([]string{"tried again", "step", "attempts", "why"}, retryRows(r))
+	section([]string{"replaced", "by"}, successorRows(r))
+	section([]string{"pods now on", "pods"}, spreadRows(r))
 	section([]string{"at", "what", "where", "by", "why"}, actionRows(r, now.Location()))
 	fmt.Fprintln(&b)
 	writeTotals(&b, r)
@@ -101,6 +104,46 @@ func Away(a report.APIServer) string {
 		return "at least " + Short(a.Down.Std())
 	}
 	return Short(a.Down.Std())
+}
+
+// outageRows say for how long services were down while whole pools were upgraded at the same time.
+func outageRows(r report.Report, zone *time.Location) [][]string {
+	var rows [][]string
+	for _, o := range r.Outages {
+		for _, s := range o.Services {
+			rows = append(rows, []string{s.Service, o.Pool, Short(s.Down.Std()), clock(o.From.In(zone)), clock(o.From.Add(s.Down.Std()).In(zone))})
+		}
+		if o.Others > 0 {
+			rows = append(rows, []string{fmt.Sprintf("and %d more", o.Others), o.Pool, "at most " + Short(o.To.Sub(o.From)), clock(o.From.In(zone)), clock(o.To.In(zone))})
+		}
+	}
+	return rows
+}
+
+func successorRows(r report.Report) [][]string {
+	var rows [][]string
+	for _, n := range r.Nodes {
+		if n.Successor != "" {
+			rows = append(rows, []string{n.Node, n.Successor})
+		}
+	}
+	return rows
+}
+
+// spreadRows say where the pods are in the end: they do not come back to a node by themselves. Workers that have equally
+// many share a row.
+func spreadRows(r report.Report) [][]string {
+	var rows [][]string
+	at := map[int]int{}
+	for _, n := range r.Spread {
+		i, there := at[n.Pods]
+		if !there {
+			at[n.Pods], rows = len(rows), append(rows, []string{n.Node, fmt.Sprint(n.Pods)})
+			continue
+		}
+		rows[i][0] += ", " + n.Node
+	}
+	return rows
 }
 
 func drainRows(r report.Report) [][]string {

@@ -103,7 +103,11 @@ func nodeLines(s snapshot.Snapshot, now time.Time, st Style, room int) []string 
 		if n.From == n.To {
 			to = "stays"
 		}
-		row := []string{n.Node, roleName(n.Role), n.From.String(), to, st.state(n.State, string(n.State)), dots(n, st), now, took}
+		name := n.Node
+		if n.Successor != "" {
+			name += " -> " + n.Successor
+		}
+		row := []string{name, roleName(n.Role), n.From.String(), to, st.state(n.State, string(n.State)), dots(n, st), now, took}
 		if several {
 			row = append([]string{fmt.Sprint(n.Hop)}, row...)
 		}
