@@ -12,8 +12,10 @@ import (
 func (a *app) nodeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "node",
-		Short: "Switch nodes off and on, and reboot them",
-		Example: `  pawl-lab node stop w1      pull the plug
+		Short: "Switch nodes off and on, reboot them, add and remove workers",
+		Example: `  pawl-lab node add w3       a further worker
+  pawl-lab node remove w3    destroy it
+  pawl-lab node stop w1      pull the plug
   pawl-lab node start w1     and put it back
   pawl-lab node reboot cp1   in good order`,
 	}
@@ -21,6 +23,8 @@ func (a *app) nodeCommand() *cobra.Command {
 		a.onNode("stop", "Pull a node's plug; its disk stays", func(_ context.Context, h home.Home, n string) error { return lab.StopNode(h, n) }),
 		a.onNode("start", "Switch a node on and wait until it lets in", lab.StartNode),
 		a.onNode("reboot", "Reboot a node in good order and wait until it lets in", lab.RebootNode),
+		a.addCommand(),
+		a.onNode("remove", "Destroy a worker's machine; the cluster is not told", lab.RemoveNode),
 	)
 	return cmd
 }

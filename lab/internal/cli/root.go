@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -34,6 +35,10 @@ func Main(args []string) int {
 		err = fmt.Errorf("interrupted: %w", err)
 	}
 	fmt.Fprintln(os.Stderr, "pawl-lab: "+err.Error())
+	var s status
+	if errors.As(err, &s) {
+		return s.code
+	}
 	return 1
 }
 
@@ -50,6 +55,7 @@ network of their own that leads nowhere. Needs root.`,
   pawl-lab up --control-planes 3       the same, highly available
   pawl-lab exec pawl plan --help       run a program inside the lab's network
   pawl-lab ssh w1                      look around on a worker
+  pawl-lab node add w3                 a further worker; node remove w3 takes it away
   pawl-lab node reboot w1              faults: reboot, stop, start, net cut
   pawl-lab down                        remove it all, keep what was built`,
 		SilenceUsage:  true,
@@ -58,7 +64,7 @@ network of their own that leads nowhere. Needs root.`,
 	cmd.PersistentFlags().StringVar(&a.dir, "dir", "", "the lab's folder (default $"+home.EnvVar+" or pawl-lab in the user's cache folder)")
 	cmd.AddCommand(
 		a.buildCommand(), a.upCommand(), a.downCommand(), a.statusCommand(),
-		a.sshCommand(), a.execCommand(), a.nodeCommand(), a.netCommand(), a.probeCommand(),
+		a.sshCommand(), a.execCommand(), a.nodeCommand(), a.netCommand(), a.probeCommand(), a.providerCommand(),
 		a.keepCommand(), a.initCommand(), a.infraCommand(),
 	)
 	return cmd

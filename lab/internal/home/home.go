@@ -3,12 +3,14 @@
 package home
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // EnvVar names the environment variable that overrides the default folder.
@@ -61,17 +63,44 @@ func (h Home) Cluster(elem ...string) string {
 
 // Lock takes an exclusive lock that keeps a second command of the same kind
 // out. It is released by the returned function or by the end of the process.
-func (h Home) Lock(name string) (func(), error) {
-	if err := os.MkdirAll(string(h), 0o755); err != nil {
+func (h Home) Lock(name string) (func(), error) { return h.lock(name, syscall.LOCK_EX) }
+
+// Share takes the lock together with others that share it.
+func (h Home) Share(name string) (func(), error) { return h.lock(name, syscall.LOCK_SH) }
+
+// Await takes an exclusive lock as soon as it is free.
+func (h Home) Await(ctx context.Context, name string) (func(), error) {
+	for {
+		unlock, err := h.Lock(name)
+		if err == nil || !errors.Is(err, ErrLocked) {
+			return unlock, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// ErrLocked says that somebody else has the lock.
+var ErrLocked = errors.New("another pawl-lab command works there; wait for it to end")
+
+func (h Home) lock(name string, how int) (func(), error) {
+	path := filepath.Join(string(h), name+".lock")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("make the lab's folder: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(string(h), name+".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", h, err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("lock %s: another pawl-lab command works there; wait for it to end", f.Name())
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			err = ErrLocked
+		}
+		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	return func() { f.Close() }, nil
 }

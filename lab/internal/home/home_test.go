@@ -1,10 +1,12 @@
 package home
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 func TestOnceLeavesNothingHalfMade(t *testing.T) {
@@ -33,6 +35,34 @@ func TestOnceLeavesNothingHalfMade(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(target, "old")); err == nil {
 		t.Error("remains of the killed build are in")
 	}
+}
+
+func TestLocks(t *testing.T) {
+	h := Home(t.TempDir())
+	must := func(unlock func(), err error) func() {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return unlock
+	}
+	one, two := must(h.Share("lab")), must(h.Share("lab"))
+	if _, err := h.Lock("lab"); !errors.Is(err, ErrLocked) {
+		t.Errorf("while others share it: %v, want %v", err, ErrLocked)
+	}
+	one()
+	two()
+	alone := must(h.Lock("lab"))
+	if _, err := h.Share("lab"); !errors.Is(err, ErrLocked) {
+		t.Errorf("while another has it: %v, want %v", err, ErrLocked)
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err := h.Await(ended, "lab"); !errors.Is(err, ErrLocked) {
+		t.Errorf("nobody waits any more: %v, want %v", err, ErrLocked)
+	}
+	time.AfterFunc(20*time.Millisecond, alone)
+	must(h.Await(t.Context(), "lab"))()
 }
 
 func TestLocate(t *testing.T) {

@@ -3,6 +3,7 @@
 package kubeadm
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
@@ -35,6 +36,7 @@ type Cluster struct {
 	Token          string // admits nodes
 	CertificateKey string // hands the authorities to further control planes
 	CAHash         string // known once the first control plane is up
+	Endpoint       string // of the API, host:port; empty for the lab's own name
 }
 
 // NewCluster makes the secrets of a new cluster.
@@ -51,15 +53,18 @@ func NewCluster(version string, cgroupV1 bool) (Cluster, error) {
 }
 
 // Init is the configuration of the first control plane.
-func (c Cluster) Init(n topology.Node) (string, error) { return c.render(initTemplate, n) }
+func (c Cluster) Init(n topology.Node) (string, error) { return c.render(initTemplate, n, "") }
 
-// Join is the configuration of any other node.
-func (c Cluster) Join(n topology.Node) (string, error) { return c.render(joinTemplate, n) }
+// Join is the configuration of any other node, in a zone if one is named.
+func (c Cluster) Join(n topology.Node, zone string) (string, error) {
+	return c.render(joinTemplate, n, zone)
+}
 
-func (c Cluster) render(t *template.Template, n topology.Node) (string, error) {
+func (c Cluster) render(t *template.Template, n topology.Node, zone string) (string, error) {
+	endpoint := cmp.Or(c.Endpoint, fmt.Sprintf("%s:%d", topology.APIName, topology.APIPort))
 	var b strings.Builder
 	err := t.Execute(&b, map[string]any{
-		"Cluster": c, "Node": n, "Endpoint": fmt.Sprintf("%s:%d", topology.APIName, topology.APIPort), "Port": topology.APIPort,
+		"Cluster": c, "Node": n, "Zone": zone, "Endpoint": endpoint, "Port": topology.APIPort,
 		"APIName": topology.APIName, "Gateway": topology.Gateway, "PodCIDR": topology.PodCIDR, "ServiceCIDR": topology.ServiceCIDR,
 	})
 	return b.String(), err

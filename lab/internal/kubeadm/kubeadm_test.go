@@ -25,9 +25,11 @@ func TestConfigurationsByRoleAndMachine(t *testing.T) {
 	v1.CgroupV1 = true
 	initV1, err1 := v1.Init("cp1")
 	initV2, err2 := c.Init("cp1")
-	joinCP, err3 := c.Join("cp2")
-	joinW, err4 := v1.Join("w1")
-	for _, err := range []error{err1, err2, err3, err4} {
+	joinCP, err3 := c.Join("cp2", "")
+	joinW, err4 := v1.Join("w1", "a")
+	c.Endpoint = "10.77.0.1:6443"
+	joinElse, err5 := c.Join("w2", "")
+	for _, err := range []error{err1, err2, err3, err4, err5} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -45,6 +47,10 @@ func TestConfigurationsByRoleAndMachine(t *testing.T) {
 		{"join of a control plane", joinCP, "advertiseAddress: 10.77.0.12", true},
 		{"join of a worker", joinW, "controlPlane", false},
 		{"join of a worker", joinW, "node-ip, value: 10.77.0.21", true},
+		{"join of a worker", joinW, "node-labels, value: topology.kubernetes.io/zone=a", true},
+		{"join of a worker", joinW, "apiServerEndpoint: k8s-api.lab:6443", true},
+		{"join without a zone", joinCP, "node-labels", false},
+		{"join by another endpoint", joinElse, "apiServerEndpoint: 10.77.0.1:6443", true},
 	} {
 		if strings.Contains(x.text, x.part) != x.want {
 			t.Errorf("%s: contains %q is %t, want %t:\n%s", x.name, x.part, !x.want, x.want, x.text)

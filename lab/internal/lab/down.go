@@ -54,9 +54,14 @@ func powerOff(h home.Home) error {
 			err = infra.Stop(syscall.SIGKILL, 5*time.Second)
 		}
 	}
-	errs = append(errs, err)
+	return errors.Join(append(errs, err, endGroup(topology.Name))...)
+}
+
+// endGroup ends what is left in a control group of the lab's.
+func endGroup(group string) error {
+	var errs []error
 	for range 50 {
-		pids := cgroup.Procs(topology.Name)
+		pids := cgroup.Procs(group)
 		if len(pids) == 0 {
 			break
 		}
@@ -80,15 +85,18 @@ func removeNetworks() error {
 
 func removeGroups() error { return cgroup.Remove(topology.Name) }
 
-// removeFiles removes the run folder, unless something is still mounted in it:
+// removeFiles removes the run folder.
+func removeFiles(h home.Home) error { return removeFolder(h.Run()) }
+
+// removeFolder removes a folder, unless something is still mounted in it:
 // nothing may be deleted through a mount.
-func removeFiles(h home.Home) error {
+func removeFolder(folder string) error {
 	b, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return err
 	}
-	if strings.Contains(string(b), " "+h.Run()+"/") {
-		return fmt.Errorf("remove %s: something is mounted below it (see /proc/self/mountinfo); unmount it and run pawl-lab down again", h.Run())
+	if strings.Contains(string(b), " "+folder+"/") {
+		return fmt.Errorf("remove %s: something is mounted below it (see /proc/self/mountinfo); unmount it and try again", folder)
 	}
-	return os.RemoveAll(h.Run())
+	return os.RemoveAll(folder)
 }

@@ -3,6 +3,7 @@
 package lab
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,6 +29,38 @@ type State struct {
 	Ready            bool            `json:"ready"`            // up came to its end
 	Relay            bool            `json:"relay"`            // the web UI is relayed to the machine's loopback
 	InotifyInstances string          `json:"inotifyInstances"` // the machine's setting before
+	Added            []Added         `json:"added,omitempty"`
+	Leaving          []topology.Node `json:"leaving,omitempty"` // being removed
+	Used             int             `json:"used,omitempty"`    // the highest number of a worker that was removed
+}
+
+// Added is a node that was added to the running lab. It is remembered when the
+// node is gone.
+type Added struct {
+	Node    topology.Node `json:"node"`
+	Version string        `json:"version"`
+	Zone    string        `json:"zone,omitempty"`
+	Key     string        `json:"key,omitempty"` // by which a provider was asked for it
+}
+
+// change changes what is remembered of the running lab, one command at a time.
+func change(ctx context.Context, h home.Home, how func(*State) error) (State, error) {
+	if _, err := LoadState(h); err != nil {
+		return State{}, err
+	}
+	unlock, err := h.Await(ctx, "run/state")
+	if err != nil {
+		return State{}, err
+	}
+	defer unlock()
+	s, err := LoadState(h)
+	if err != nil {
+		return State{}, err
+	}
+	if err := how(&s); err != nil {
+		return State{}, err
+	}
+	return s, s.save(h)
 }
 
 // ErrNoLab says that nothing is up.

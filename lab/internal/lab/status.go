@@ -15,6 +15,7 @@ import (
 	"github.com/pawl-dev/pawl/lab/internal/home"
 	"github.com/pawl-dev/pawl/lab/internal/node"
 	"github.com/pawl-dev/pawl/lab/internal/proc"
+	"github.com/pawl-dev/pawl/lab/internal/sshx"
 	"github.com/pawl-dev/pawl/lab/internal/topology"
 	"github.com/pawl-dev/pawl/lab/internal/versions"
 )
@@ -114,13 +115,26 @@ func installedVersions(r io.Reader, packages ...string) map[string]string {
 
 type apiNode struct{ version, condition string }
 
-// apiNodes asks the cluster's API, from the first control plane that answers.
-func apiNodes(ctx context.Context, h home.Home, state State) (map[string]apiNode, error) {
+// apiNodes asks the cluster's API.
+func apiNodes(ctx context.Context, h home.Home, state State) (nodes map[string]apiNode, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
+	err = onControlPlane(ctx, h, state, func(n topology.Node, c *sshx.Client) error {
+		out, err := c.Run(ctx, "kubectl get nodes -o json --request-timeout=3s")
+		if err != nil {
+			return fmt.Errorf("%s: the API does not answer", n)
+		}
+		nodes, err = parseNodes([]byte(out))
+		return err
+	})
+	return nodes, err
+}
+
+// onControlPlane does something on the first control plane where it can be done.
+func onControlPlane(ctx context.Context, h home.Home, state State, do func(topology.Node, *sshx.Client) error) error {
 	a, err := access(h)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	last := fmt.Errorf("no control plane is on")
 	for _, n := range state.controlPlanes() {
@@ -132,15 +146,13 @@ func apiNodes(ctx context.Context, h home.Home, state State) (map[string]apiNode
 			last = err
 			continue
 		}
-		out, err := c.Run(ctx, "kubectl get nodes -o json --request-timeout=3s")
+		last = do(n, c)
 		c.Close()
-		if err != nil {
-			last = fmt.Errorf("%s: the API does not answer", n)
-			continue
+		if last == nil {
+			return nil
 		}
-		return parseNodes([]byte(out))
 	}
-	return nil, last
+	return last
 }
 
 func parseNodes(data []byte) (map[string]apiNode, error) {

@@ -4,19 +4,16 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
-	"golang.org/x/crypto/ssh"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pawl-dev/pawl/lab/internal/aptrepo"
 	"github.com/pawl-dev/pawl/lab/internal/artefacts"
 	"github.com/pawl-dev/pawl/lab/internal/cgroup"
 	"github.com/pawl-dev/pawl/lab/internal/home"
-	"github.com/pawl-dev/pawl/lab/internal/image"
 	"github.com/pawl-dev/pawl/lab/internal/kubeadm"
 	"github.com/pawl-dev/pawl/lab/internal/netns"
 	"github.com/pawl-dev/pawl/lab/internal/node"
@@ -38,12 +35,10 @@ type Options struct {
 
 // upRun is one run of up.
 type upRun struct {
-	home    home.Home
+	maker
 	out     *progress.Printer
 	state   State
-	access  sshx.Access
 	cluster kubeadm.Cluster
-	disk    node.Disk
 
 	mu      sync.Mutex
 	clients map[topology.Node]*sshx.Client
@@ -66,7 +61,7 @@ func Up(ctx context.Context, h home.Home, opts Options, out *progress.Printer) e
 	if err != nil {
 		return err
 	}
-	u := &upRun{home: h, out: out, clients: map[topology.Node]*sshx.Client{}, state: State{
+	u := &upRun{maker: maker{home: h, version: opts.Version}, out: out, clients: map[topology.Node]*sshx.Client{}, state: State{
 		Version: opts.Version, Served: opts.Served, Nodes: topology.Nodes(opts.ControlPlanes, opts.Workers),
 		CgroupV1: cgroup.V1(), Started: time.Now().UTC().Truncate(time.Second), InotifyInstances: before,
 	}}
@@ -90,7 +85,7 @@ func (u *upRun) run(ctx context.Context) error {
 	}{
 		{"keys and package repositories", u.prepare},
 		{"network and infrastructure", u.infrastructure},
-		{"boot " + names(u.state.Nodes) + ", install packages", u.each(u.state.Nodes, u.boot, u.install)},
+		{"boot " + names(u.state.Nodes) + ", install packages", u.each(u.state.Nodes, u.machine)},
 		{"kubeadm init " + string(cps[0]), u.init},
 		{"kubeadm join " + names(u.state.Nodes[1:]), u.join},
 		{"nodes Ready", u.kubectl("wait --for=condition=Ready node --all --timeout=180s")},
@@ -124,7 +119,10 @@ func (u *upRun) prepare(ctx context.Context) error {
 	if err := home.WriteFile(keyFile(u.home), key.Private, 0o600); err != nil {
 		return err
 	}
-	u.access = sshx.Access{NetNS: topology.Name, User: "root", Signer: key.Signer, KnownHosts: knownHostsFile(u.home)}
+	way, err := access(u.home)
+	if err != nil {
+		return err
+	}
 	if err := home.WriteFile(knownHostsFile(u.home), nil, 0o644); err != nil {
 		return err
 	}
@@ -136,11 +134,9 @@ func (u *upRun) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	images, err := artefacts.ImageList(ctx, u.home, u.state.Version)
-	if err != nil {
+	if err := u.maker.prepare(ctx, way); err != nil {
 		return err
 	}
-	u.disk = node.Disk{Template: artefacts.Template(u.home), PauseImage: pauseImage(images), AuthorizedKey: key.Public}
 	u.cluster, err = kubeadm.NewCluster(u.state.Version, u.state.CgroupV1)
 	return err
 }
@@ -169,78 +165,28 @@ func (u *upRun) infrastructure(context.Context) error {
 	return startInfra(u.home, u.state.controlPlanes(), relay)
 }
 
-// each runs the steps for all nodes side by side.
-func (u *upRun) each(nodes []topology.Node, steps ...func(context.Context, topology.Node) error) func(context.Context) error {
-	return func(ctx context.Context) error {
-		g, ctx := errgroup.WithContext(ctx)
-		for _, n := range nodes {
-			g.Go(func() error {
-				for _, s := range steps {
-					if err := s(ctx, n); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		}
-		return g.Wait()
-	}
-}
-
-// boot makes a node and waits until systemd in it has settled.
-func (u *upRun) boot(ctx context.Context, n topology.Node) error {
-	key, err := u.disk.Make(u.home, n)
+// machine boots a node and puts Kubernetes' packages on it.
+func (u *upRun) machine(ctx context.Context, n topology.Node) error {
+	c, err := u.boot(ctx, n)
 	if err != nil {
 		return err
-	}
-	if err := u.know(n, key); err != nil {
-		return err
-	}
-	if err := node.Plug(n); err != nil {
-		return err
-	}
-	if err := node.PowerOn(u.home, program(u.home), n); err != nil {
-		return err
-	}
-	c, err := u.access.Wait(ctx, string(n), n.Address(), 60*time.Second)
-	if err != nil {
-		return fmt.Errorf("boot %s: %w; see %s", n, err, u.home.Node(string(n), "keeper.log"))
 	}
 	u.mu.Lock()
 	u.clients[n] = c
 	u.mu.Unlock()
-	_, err = c.Run(ctx, "systemctl is-system-running --wait || true; systemctl is-active containerd")
-	return err
+	return u.install(ctx, c)
 }
 
-// know adds a node's host key to the known ones.
-func (u *upRun) know(n topology.Node, key ssh.PublicKey) error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	f, err := os.OpenFile(knownHostsFile(u.home), os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
+// each does the same for all nodes side by side.
+func (u *upRun) each(nodes []topology.Node, do func(context.Context, topology.Node) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		g, ctx := errgroup.WithContext(ctx)
+		for _, n := range nodes {
+			g.Go(func() error { return do(ctx, n) })
+		}
+		return g.Wait()
 	}
-	defer f.Close()
-	_, err = fmt.Fprintln(f, sshx.KnownHost(key, n.Address(), string(n)))
-	return err
 }
-
-//go:embed files/install.sh
-var installScript string
-
-// install adds the package source and the packages, the way Kubernetes'
-// documentation says.
-func (u *upRun) install(ctx context.Context, n topology.Node) error {
-	script := fmt.Sprintf("REPOSITORY=%s VERSION=%s\n%s", repositoryURL(u.state.Version), debianVersion(u.state.Version), installScript)
-	_, err := u.clients[n].Run(ctx, script)
-	if err != nil {
-		return fmt.Errorf("install packages: %w", err)
-	}
-	return nil
-}
-
-const kubeadmConfig = "/root/kubeadm.yaml"
 
 // init makes the first control plane and takes its kubeconfig home.
 func (u *upRun) init(ctx context.Context) error {
@@ -288,20 +234,11 @@ func (u *upRun) join(ctx context.Context) error {
 }
 
 func (u *upRun) joinOne(ctx context.Context, n topology.Node) error {
-	config, err := u.cluster.Join(n)
+	config, err := u.cluster.Join(n, "")
 	if err != nil {
 		return err
 	}
-	c := u.clients[n]
-	if err := c.Put(ctx, kubeadmConfig, []byte(config)); err != nil {
-		return err
-	}
-	script := "kubeadm join --config " + kubeadmConfig + " > /var/log/kubeadm-join.log 2>&1 || { tail -n 20 /var/log/kubeadm-join.log; exit 1; }"
-	if n.ControlPlane() {
-		script += "\nmkdir -p ~/.kube && cp /etc/kubernetes/admin.conf ~/.kube/config"
-	}
-	_, err = c.Run(ctx, script)
-	return err
+	return u.maker.join(ctx, u.clients[n], config)
 }
 
 // kubectl runs kubectl commands on the first control plane.
@@ -342,16 +279,6 @@ func (u *upRun) close() {
 	for _, c := range u.clients {
 		c.Close()
 	}
-}
-
-// pauseImage is the sandbox image among a version's images.
-func pauseImage(images []image.Ref) string {
-	for _, r := range images {
-		if r.Component() == "pause" {
-			return r.String()
-		}
-	}
-	return ""
 }
 
 func names(nodes []topology.Node) string {

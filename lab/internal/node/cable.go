@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -9,16 +10,41 @@ import (
 	"github.com/pawl-dev/pawl/lab/internal/topology"
 )
 
-// Plug makes the node's network: a namespace with one cable to the lab's bridge.
+// Plug makes the node's network, or what is missing of it: a namespace with one
+// cable to the lab's bridge.
 func Plug(n topology.Node) error {
-	if err := netns.Add(n.NetNS()); err != nil {
-		return err
+	if err := netns.Do(n.NetNS(), func() error { return nil }); err != nil {
+		// None, or what was left when the making of one was interrupted.
+		if err := errors.Join(netns.Delete(n.NetNS()), netns.Add(n.NetNS())); err != nil {
+			return err
+		}
 	}
-	err := netns.IP("", fmt.Sprintf("link add %s netns %s type veth peer name eth0 netns %s", n.Cable(), topology.Name, n.NetNS()))
-	if err != nil {
-		return err
+	if !hasLink(n.Cable()) {
+		err := netns.IP("", fmt.Sprintf("link add %s netns %s type veth peer name eth0 address %s netns %s", n.Cable(), topology.Name, n.MAC(), n.NetNS()))
+		if err != nil {
+			return err
+		}
 	}
 	return netns.IP(topology.Name, fmt.Sprintf("link set %s master %s up", n.Cable(), topology.Bridge))
+}
+
+// Unplug removes the node's network; what is missing of it is no error.
+func Unplug(n topology.Node) error {
+	// The link by itself: a namespace takes its own down only some time after.
+	if hasLink(n.Cable()) {
+		if err := netns.IP(topology.Name, "link del "+n.Cable()); err != nil {
+			return err
+		}
+	}
+	return netns.Delete(n.NetNS())
+}
+
+// hasLink reports whether the lab's network has the link.
+func hasLink(name string) bool {
+	return netns.Do(topology.Name, func() error {
+		_, err := net.InterfaceByName(name)
+		return err
+	}) == nil
 }
 
 // configure gives the node, in whose network namespace it runs, its address

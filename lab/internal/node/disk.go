@@ -36,30 +36,48 @@ type Disk struct {
 	AuthorizedKey string // line for authorized_keys
 }
 
-// Make makes the node's disk and returns its host key.
+// Make makes the node's disk, unless it is there, and returns its host key.
 func (d Disk) Make(h home.Home, n topology.Node) (ssh.PublicKey, error) {
 	root := h.Node(string(n), "root")
-	if err := os.MkdirAll(filepath.Dir(root), 0o755); err != nil {
+	if _, err := home.Once(root, func(tmp string) error { return d.fill(tmp, n) }); err != nil {
 		return nil, err
 	}
+	line, err := os.ReadFile(filepath.Join(root, hostKey+".pub"))
+	if err != nil {
+		return nil, fmt.Errorf("disk of %s: %w", n, err)
+	}
+	key, _, _, _, err := ssh.ParseAuthorizedKey(line)
+	if err != nil {
+		return nil, fmt.Errorf("disk of %s: %s.pub: %w", n, hostKey, err)
+	}
+	return key, nil
+}
+
+const hostKey = "etc/ssh/ssh_host_ed25519_key"
+
+// fill makes the disk in the empty folder root.
+func (d Disk) fill(root string, n topology.Node) error {
+	if err := os.Remove(root); err != nil {
+		return err
+	}
 	if err := rootfs.Copy(d.Template, root); err != nil {
-		return nil, err
+		return err
 	}
 	key, err := sshx.NewKey("root@" + string(n))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	id, err := uuid()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	containerd, err := render(containerdConfig, d)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	cni, err := render(cniConfig, n)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	files := []struct {
 		path    string
@@ -69,20 +87,20 @@ func (d Disk) Make(h home.Home, n topology.Node) (ssh.PublicKey, error) {
 		{"etc/hostname", []byte(string(n) + "\n"), 0o644},
 		// Without one of its own systemd takes the machine's, the same on every node.
 		{"etc/machine-id", []byte(strings.ReplaceAll(id, "-", "") + "\n"), 0o444},
-		{"etc/ssh/ssh_host_ed25519_key", key.Private, 0o600},
-		{"etc/ssh/ssh_host_ed25519_key.pub", []byte(key.Public + "\n"), 0o644},
+		{hostKey, key.Private, 0o600},
+		{hostKey + ".pub", []byte(key.Public + "\n"), 0o644},
 		{"etc/containerd/config.toml", containerd, 0o644},
 		{"etc/cni/net.d/10-pawl-lab.conflist", cni, 0o644},
 	}
 	for _, f := range files {
 		if err := home.WriteFile(filepath.Join(root, f.path), f.content, f.mode); err != nil {
-			return nil, fmt.Errorf("disk of %s: %w", n, err)
+			return fmt.Errorf("disk of %s: %w", n, err)
 		}
 	}
 	if err := authorize(root, d.AuthorizedKey); err != nil {
-		return nil, fmt.Errorf("disk of %s: %w", n, err)
+		return fmt.Errorf("disk of %s: %w", n, err)
 	}
-	return key.Signer.PublicKey(), nil
+	return nil
 }
 
 // authorize lets the key in as root and as the administrator.

@@ -31,6 +31,11 @@ const (
 // when the node is switched off. Were it killed, the node would go with it.
 func Keep(h home.Home, n topology.Node) error {
 	runtime.LockOSThread() // the node's life hangs on this thread
+	unlock, err := h.Lock("run/nodes/" + string(n) + "/keeper")
+	if err != nil {
+		return err // another keeps it
+	}
+	defer unlock()
 	self, err := proc.Of(os.Getpid())
 	if err != nil {
 		return err

@@ -46,6 +46,18 @@ func PowerOn(h home.Home, exe string, n topology.Node) error {
 	return fmt.Errorf("start %s: its first process did not appear; see %s", n, out.Name())
 }
 
+// EnsureOn is PowerOn for a node that may be on already, or about to be.
+func EnsureOn(h home.Home, exe string, n topology.Node) error {
+	id, err := Keeper(h, n)
+	if err != nil {
+		return err
+	}
+	if id.Alive() {
+		return cgroup.Enter(KeeperCgroup, id.PID) // whoever started it may not have come so far
+	}
+	return PowerOn(h, exe, n)
+}
+
 // PowerOff pulls the node's plug: all its processes end at once, its disk
 // stays. A node that is off is left alone.
 func PowerOff(h home.Home, n topology.Node) error {

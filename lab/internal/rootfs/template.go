@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -14,7 +15,7 @@ import (
 )
 
 // templateRecipe changes whenever what Template writes changes.
-const templateRecipe = "1"
+const templateRecipe = "2"
 
 //go:embed files/containerd.service
 var containerdUnit string
@@ -80,7 +81,13 @@ func Template(h home.Home, containerd, containerdDir string) (bool, error) {
 
 // Copy copies a root filesystem with all its attributes.
 func Copy(from, to string) error {
-	out, err := exec.Command("cp", "-a", "--reflink=auto", from, to).CombinedOutput()
+	// It ends when this process does: else it would go on writing where the next
+	// attempt does. The kernel counts the end of the thread as that of the process.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := exec.Command("cp", "-a", "--reflink=auto", from, to)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("copy root filesystem: %w: %s", err, strings.TrimSpace(string(out)))
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/crypto/ssh"
@@ -38,7 +39,19 @@ func NewKey(comment string) (Key, error) {
 	return Key{Private: pem.EncodeToMemory(block), Public: line + " " + comment, Signer: signer}, nil
 }
 
-// KnownHost is the line of known_hosts for a host under all its names.
-func KnownHost(key ssh.PublicKey, names ...string) string {
-	return knownhosts.Line(names, key)
+// WithHost is a known_hosts file in which the key is the only one under these
+// names; a key that is nil leaves none.
+func WithHost(file []byte, key ssh.PublicKey, names ...string) []byte {
+	var b strings.Builder
+	for line := range strings.Lines(string(file)) {
+		hosts, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if slices.ContainsFunc(strings.Split(hosts, ","), func(h string) bool { return slices.Contains(names, h) }) {
+			continue
+		}
+		b.WriteString(strings.TrimRight(line, "\n") + "\n")
+	}
+	if key != nil {
+		b.WriteString(knownhosts.Line(names, key) + "\n")
+	}
+	return []byte(b.String())
 }

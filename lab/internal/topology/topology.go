@@ -22,13 +22,16 @@ const (
 	ServiceCIDR  = "10.96.0.0/16"
 )
 
-// MaxControlPlanes and MaxWorkers bound a lab's size.
+// MaxControlPlanes and MaxWorkers bound the lab that is made at once. Workers
+// that are added to it later go on to LastWorker: a name that was used is not
+// given to another machine.
 const (
 	MaxControlPlanes = 3
 	MaxWorkers       = 5
+	LastWorker       = 40
 )
 
-// Node is one machine of the lab, by name: cp1 to cp3, w1 to w5.
+// Node is one machine of the lab, by name: cp1 to cp3, w1 to w40.
 type Node string
 
 // Nodes names the nodes of a lab of the given size, control planes first.
@@ -38,13 +41,16 @@ func Nodes(controlPlanes, workers int) []Node {
 		nodes = append(nodes, Node("cp"+strconv.Itoa(i)))
 	}
 	for i := 1; i <= workers; i++ {
-		nodes = append(nodes, Node("w"+strconv.Itoa(i)))
+		nodes = append(nodes, Worker(i))
 	}
 	return nodes
 }
 
+// Worker names a worker by its number.
+func Worker(number int) Node { return Node("w" + strconv.Itoa(number)) }
+
 // All names every node a lab can have.
-func All() []Node { return Nodes(MaxControlPlanes, MaxWorkers) }
+func All() []Node { return Nodes(MaxControlPlanes, LastWorker) }
 
 // Parse checks that name is a node's name.
 func Parse(name string) (Node, error) {
@@ -53,11 +59,19 @@ func Parse(name string) (Node, error) {
 			return n, nil
 		}
 	}
-	return "", fmt.Errorf("node %q: no such name; the lab's nodes are cp1 to cp%d and w1 to w%d", name, MaxControlPlanes, MaxWorkers)
+	return "", fmt.Errorf("node %q: no such name; the lab's nodes are cp1 to cp%d and w1 to w%d", name, MaxControlPlanes, LastWorker)
 }
 
 // ControlPlane reports whether the node is a control plane.
 func (n Node) ControlPlane() bool { return strings.HasPrefix(string(n), "cp") }
+
+// Number is the worker's; 0 for a control plane.
+func (n Node) Number() int {
+	if n.ControlPlane() {
+		return 0
+	}
+	return n.Index() - 20
+}
 
 // Index is the last number of the node's address; it also picks its pod network.
 func (n Node) Index() int {
@@ -69,6 +83,10 @@ func (n Node) Index() int {
 
 // Address is the node's address on the bridge.
 func (n Node) Address() string { return fmt.Sprintf("10.77.0.%d", n.Index()) }
+
+// MAC is the address of the node's network card: always the same, so that
+// nobody has to forget that of an earlier machine of this name.
+func (n Node) MAC() string { return fmt.Sprintf("02:0a:4d:00:00:%02x", n.Index()) }
 
 // PodNet is the network of the node's pods.
 func (n Node) PodNet() string { return fmt.Sprintf("10.244.%d.0/24", n.Index()) }
