@@ -94,7 +94,7 @@ demo-lab: deps build lab ## The same with real nodes: a lab cluster (Linux, root
 	./lab/demo.sh $(CONTROL_PLANES) $(WORKERS) $(FROM) $(TO)
 
 .PHONY: e2e
-e2e: deps build lab ## Upgrade lab clusters of 1+2 and 3+2 nodes, one over two minors, killing pawl on the way (Linux, root, about 35 minutes once the lab is built)
+e2e: deps build lab ## Upgrade lab clusters of 1+2, 3+3 and 1+4 nodes, one over two minors, one by other strategies, killing pawl on the way (Linux, root, about 40 minutes once the lab is built)
 	PAWL_E2E=1 go test ./e2e -count=1 -timeout 80m -v
 
 .PHONY: clean

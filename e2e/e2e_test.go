@@ -43,7 +43,7 @@ func TestOneControlPlaneKilledTwice(t *testing.T) {
 }
 
 func TestThreeControlPlanes(t *testing.T) {
-	l := newLab(t, 3, 2, from, to)
+	l := newLab(t, 3, 3, from, to)
 	probes := l.probe()
 	dev := l.startDev()
 	l.start()

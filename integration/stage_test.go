@@ -54,13 +54,13 @@ func TestMain(m *testing.M) {
 // stage is a simulated cluster, and pawl beside it.
 type stage struct {
 	*bed.Bed
-	t    *testing.T
+	t    testing.TB
 	name string
 	dev  *dev
 }
 
 // newStage makes a cluster. It knows the definition's lines of settings, and what shape is wanted.
-func newStage(t *testing.T, name string, o bed.Options, settings string) *stage {
+func newStage(t testing.TB, name string, o bed.Options, settings string) *stage {
 	t.Helper()
 	simtest.Programs(t, controlplane.Program, "pawl", "pawl-worker", "pawl-temporal")
 	one.Do(func() { one.dev, one.err = startDev() })
@@ -69,7 +69,7 @@ func newStage(t *testing.T, name string, o bed.Options, settings string) *stage 
 }
 
 // newStageAlone makes a cluster with a `pawl dev` of its own, which may be killed.
-func newStageAlone(t *testing.T, name string, o bed.Options, settings string) *stage {
+func newStageAlone(t testing.TB, name string, o bed.Options, settings string) *stage {
 	t.Helper()
 	simtest.Programs(t, controlplane.Program, "pawl", "pawl-worker", "pawl-temporal")
 	d, err := startDev()
@@ -78,7 +78,7 @@ func newStageAlone(t *testing.T, name string, o bed.Options, settings string) *s
 	return newStageOn(t, d, name, o, settings)
 }
 
-func newStageOn(t *testing.T, d *dev, name string, o bed.Options, settings string) *stage {
+func newStageOn(t testing.TB, d *dev, name string, o bed.Options, settings string) *stage {
 	t.Helper()
 	o.Name, o.Dir, o.Clusters, o.Definition, o.Pace = name, t.TempDir(), d.clusters(), settings, cmp.Or(o.Pace, pace)
 	o.Say = func(line string) { t.Logf("%s %s", name, line) }

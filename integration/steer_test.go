@@ -136,7 +136,7 @@ func (s *stage) blocked(node string) []string {
 	return nil
 }
 
-func nodeOf(t *testing.T, s upgrade.Status, name string) upgrade.NodeStatus {
+func nodeOf(t testing.TB, s upgrade.Status, name string) upgrade.NodeStatus {
 	t.Helper()
 	for _, n := range s.Nodes {
 		if n.Node == name {

@@ -59,7 +59,7 @@ func (a *app) provide(cmd *cobra.Command, q question) error {
 			name = q.Machine.ID
 		}
 		return lab.RemoveNode(cmd.Context(), h, name)
-	case "check", "begin", "withdraw", "end":
+	case "check", "begin", "withdraw", "readmit", "end":
 		return nil
 	}
 	return lab.Refusal(fmt.Sprintf("action %q: none of this provider's", q.Action))
