@@ -191,6 +191,11 @@ func (v view) claimed() []string {
 // needed is the desired capacity that accounts for each machine that counts and each that is being made.
 func (v view) needed(run string, asked []want) int32 {
 	making := len(open(asked, v.claimed())) - len(v.unclaimed(run))
+	for _, m := range v.counted() {
+		if _, known := v.instances[str(m.InstanceId)]; !known && strings.HasPrefix(string(m.LifecycleState), "Pending") {
+			making-- // made just now: EC2 does not show it yet
+		}
+	}
 	return int32(len(v.counted()) + max(0, making))
 }
 

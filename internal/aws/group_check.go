@@ -178,7 +178,8 @@ func (g *Group) advise(ctx context.Context, f *findings, v view) {
 		}
 	}
 	if !v.synchronous() && len(v.AvailabilityZones) > 1 {
-		f.warn("it mixes On-Demand and Spot, so that AWS chooses the zone of each new machine", "pods bound to a zone's volumes may have to wait for a machine there")
+		f.warn("it mixes On-Demand and Spot, so that AWS chooses the zone of each new machine: pods bound to a zone's volumes may wait, and afterwards AZRebalance may even the zones out by ending machines without a drain",
+			"suspend AZRebalance yourself before the upgrade: pawl leaves it so")
 	}
 	if v.MaxInstanceLifetime != nil && *v.MaxInstanceLifetime > 0 {
 		f.warn("it ends machines by itself at a maximum lifetime, also during the upgrade and without a drain", "set no maximum instance lifetime during the upgrade")
