@@ -105,11 +105,16 @@ func once(o *autoscaling.Options) {
 
 // await looks until what is waited for is so. When ctx ends first, the error says what was not yet so.
 func (c *cloud) await(ctx context.Context, op, target string, look func() (done bool, lacks string, err error)) error {
+	lacks := "it was not looked at"
 	for pause := c.first; ; pause = min(pause*3/2, c.most) {
-		done, lacks, err := look()
-		if err != nil || done {
+		done, now, err := look()
+		switch {
+		case err != nil && ctx.Err() != nil:
+			return &fault.Error{Kind: fault.OutcomeUnknown, Op: op, Target: target, Fact: lacks, Err: ctx.Err()}
+		case err != nil || done:
 			return err
 		}
+		lacks = now
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:

@@ -96,6 +96,9 @@ func (g *Group) end(ctx context.Context, r upgrade.Replacement, id string) (done
 // so that the group is to have fewer machines anyway. A throttled or unanswered request is no answer: the caller looks again.
 func (g *Group) terminate(ctx context.Context, v view, id string) error {
 	smaller := int(num(v.DesiredCapacity)) >= len(v.counted())
+	if ended(v.instances[id]) && num(v.DesiredCapacity) <= num(v.MinSize) {
+		smaller = false // it died by itself, and the group may not be smaller: it makes another
+	}
 	_, err := g.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{InstanceId: &id, ShouldDecrementDesiredCapacity: &smaller}, once)
 	switch {
 	case err == nil:
