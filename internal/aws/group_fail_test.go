@@ -211,6 +211,17 @@ func TestPartlyReplaced(t *testing.T) {
 	require.Equal(t, 3, b.g.Desired)
 }
 
+func TestARecordThatWasNotRemovedCountsNoMachine(t *testing.T) {
+	b := beginGroup(t, func(a *fake.AWS, g *fake.Group) { byDesired(a, g); g.Max = 9 })
+	b.mustAdd(0, 0)
+	b.a.Do(func() { // it was killed between the machine's tag and the record's end
+		b.g.Tags[tagWant+hop.Key(upgrade.Slot{Old: b.old[0]})] = want{old: mustID(t, b.old[0]), since: none}.encode()
+	})
+	b.mustAdd(1, 0)
+	b.rest()
+	require.Len(t, b.a.Living(), 5)
+}
+
 func TestHooksAreWaitedFor(t *testing.T) {
 	b := beginGroup(t, func(_ *fake.AWS, g *fake.Group) { g.LaunchHook, g.EndHook = true, true })
 	waited := 0
@@ -271,6 +282,9 @@ func TestSomebodyChangesTheDesiredCapacity(t *testing.T) {
 					b.a.Do(func() { b.g.Desired += by })
 				}
 				b.rest()
+				for _, m := range b.old {
+					require.Contains(t, b.a.Living(), mustID(t, m), "the group ends none of its own accord")
+				}
 				b.remove(b.old[0])
 				for n := 1; n < 3; n++ {
 					b.mustAdd(n, 0)

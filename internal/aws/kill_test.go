@@ -61,6 +61,7 @@ var subjects = map[string]func(t *testing.T, a *fake.AWS) subject{
 func groupSubject(t *testing.T, a *fake.AWS) subject {
 	g := addGroup(a, 2)
 	g.Members[0].Protected = true // by a person
+	g.Min = 0
 	old := nodes(a)
 	old[0].ID = ""
 	return subject{a: a, p: groupAt(t, a.URL, GroupConfig{Name: "workers", Image: "ami-new"}), old: old, whole: func(t *testing.T) {
@@ -118,7 +119,7 @@ func struck(t *testing.T, build func(*testing.T, *fake.AWS) subject, b blow, n i
 			t.Logf("%s: request %d, %s", b.name, n, hit)
 		}
 	}()
-	c := &caller{t: t, make: func() provider { return s.p }, context: func() (context.Context, context.CancelFunc) {
+	c := &caller{t: t, most: 2, make: func() provider { return s.p }, context: func() (context.Context, context.CancelFunc) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		die = cancel
 		return ctx, cancel
