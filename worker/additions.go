@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/pawl-dev/pawl/activities"
+	"github.com/pawl-dev/pawl/internal/aws"
 	"github.com/pawl-dev/pawl/internal/config"
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/health"
@@ -30,7 +31,7 @@ func (d *directory) Notification(cluster, name string) (activities.Webhook, erro
 }
 
 // Provider implements activities.Directory.
-func (d *directory) Provider(_ context.Context, cluster, pool string) (activities.NodeProvider, error) {
+func (d *directory) Provider(ctx context.Context, cluster, pool string) (activities.NodeProvider, error) {
 	c, err := config.Load(d.folder, cluster)
 	if err != nil {
 		return nil, err
@@ -39,11 +40,23 @@ func (d *directory) Provider(_ context.Context, cluster, pool string) (activitie
 	switch {
 	case err != nil:
 		return nil, fault.Wrap(fault.InvalidInput, "find the provider of pool", pool, err, "put it back, or abort")
+	case p.ASG != nil:
+		return opened(aws.NewGroup(ctx, *p.ASG))
+	case p.EC2 != nil:
+		return opened(aws.NewInstances(ctx, *p.EC2))
 	case p.Command != nil:
 		return provision.NewCommand(*p.Command, d.folder), nil
 	default:
 		return provision.NewWebhook(*p.Webhook, pool), nil
 	}
+}
+
+// opened is the provider, or no provider at all.
+func opened[P activities.NodeProvider](p P, err error) (activities.NodeProvider, error) {
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // Hook implements activities.Directory.

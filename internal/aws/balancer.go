@@ -54,8 +54,9 @@ func (c *cloud) withdraw(ctx context.Context, id, address string, groups []strin
 	return nil
 }
 
-// register puts a machine into target groups where it is not. Their health checks decide when it gets traffic.
-func (c *cloud) register(ctx context.Context, id string, groups []string) error {
+// register puts a machine into target groups where it is not: by its id, or by its address where a group wants that. Their
+// health checks decide when it gets traffic.
+func (c *cloud) register(ctx context.Context, id, address string, groups []string) error {
 	const op = "add to the load balancers"
 	for _, arn := range groups {
 		health, err := c.elb.DescribeTargetHealth(ctx, &elb.DescribeTargetHealthInput{TargetGroupArn: &arn})
@@ -64,12 +65,18 @@ func (c *cloud) register(ctx context.Context, id string, groups []string) error 
 		}
 		there := false
 		for _, h := range health.TargetHealthDescriptions {
-			there = there || h.Target != nil && str(h.Target.Id) == id && healthOf(h) != types.TargetHealthStateEnumDraining
+			there = there || h.Target != nil && (str(h.Target.Id) == id || address != "" && str(h.Target.Id) == address) && healthOf(h) != types.TargetHealthStateEnumDraining
 		}
 		if there {
 			continue
 		}
-		_, err = c.elb.RegisterTargets(ctx, &elb.RegisterTargetsInput{TargetGroupArn: &arn, Targets: []types.TargetDescription{{Id: &id}}})
+		put := func(target string) error {
+			_, err := c.elb.RegisterTargets(ctx, &elb.RegisterTargetsInput{TargetGroupArn: &arn, Targets: []types.TargetDescription{{Id: &target}}})
+			return err
+		}
+		if err = put(id); code(err) == "InvalidTarget" && address != "" {
+			err = put(address)
+		}
 		if err != nil {
 			return changed(op, arn, err)
 		}

@@ -20,9 +20,34 @@ func (g *Group) Withdraw(ctx context.Context, r upgrade.Replacement, m upgrade.M
 	if err != nil || i == nil || ended(*i) {
 		return err
 	}
-	v, err := g.look(ctx)
+	groups, err := g.targetGroups(ctx)
 	if err != nil {
 		return err
+	}
+	return g.withdraw(ctx, str(i.InstanceId), str(i.PrivateIpAddress), groups)
+}
+
+// Readmit puts a machine back into the same target groups.
+func (g *Group) Readmit(ctx context.Context, r upgrade.Replacement, m upgrade.Machine) error {
+	i, err := g.resolve(ctx, m, isOld(r))
+	if err != nil || i == nil || ended(*i) {
+		return err
+	}
+	groups, err := g.targetGroups(ctx)
+	if err != nil {
+		return err
+	}
+	return g.register(ctx, str(i.InstanceId), str(i.PrivateIpAddress), groups)
+}
+
+// TakesJoin reports that the group's machines join by themselves.
+func (g *Group) TakesJoin() bool { return false }
+
+// targetGroups are those that hold the pool's machines: the group's own, and those that the definition names.
+func (g *Group) targetGroups(ctx context.Context) ([]string, error) {
+	v, err := g.look(ctx)
+	if err != nil {
+		return nil, err
 	}
 	arns := slices.Clone(v.TargetGroupARNs)
 	for _, t := range v.TrafficSources {
@@ -32,7 +57,7 @@ func (g *Group) Withdraw(ctx context.Context, r upgrade.Replacement, m upgrade.M
 	}
 	arns = append(arns, g.config.TargetGroups...)
 	slices.Sort(arns)
-	return g.withdraw(ctx, str(i.InstanceId), str(i.PrivateIpAddress), slices.Compact(arns))
+	return slices.Compact(arns), nil
 }
 
 // Remove ends a machine of the group, which becomes smaller by one, and waits until it is gone.

@@ -39,7 +39,7 @@ func (p *Instances) Add(ctx context.Context, r upgrade.Replacement, s upgrade.Sl
 		case state(i) != types.InstanceStateNameRunning:
 			return false, made.ID + " is " + string(state(i)), nil
 		}
-		return true, "", p.register(ctx, made.ID, p.config.TargetGroups)
+		return true, "", p.register(ctx, made.ID, made.Address, p.config.TargetGroups)
 	})
 	if err != nil {
 		return upgrade.Machine{}, err
@@ -156,6 +156,18 @@ func (p *Instances) Withdraw(ctx context.Context, r upgrade.Replacement, m upgra
 	}
 	return p.withdraw(ctx, str(i.InstanceId), str(i.PrivateIpAddress), p.config.TargetGroups)
 }
+
+// Readmit puts a machine back into the same target groups.
+func (p *Instances) Readmit(ctx context.Context, r upgrade.Replacement, m upgrade.Machine) error {
+	i, err := p.resolve(ctx, m, isOld(r))
+	if err != nil || i == nil || ended(*i) {
+		return err
+	}
+	return p.register(ctx, str(i.InstanceId), str(i.PrivateIpAddress), p.config.TargetGroups)
+}
+
+// TakesJoin reports whether the user data that pawl gives machines has what they need to join.
+func (p *Instances) TakesJoin() bool { return p.config.UserDataFile != "" }
 
 // Remove terminates a machine, and waits until it is gone. Only a machine that bears the run's tags is ended.
 func (p *Instances) Remove(ctx context.Context, r upgrade.Replacement, m upgrade.Machine) error {

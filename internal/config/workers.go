@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/pawl-dev/pawl/internal/aws"
 	"github.com/pawl-dev/pawl/internal/provision"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
@@ -40,31 +41,59 @@ type Pool struct {
 
 // Provider is where new nodes come from: one of these.
 type Provider struct {
+	ASG     *aws.GroupConfig         `json:"asg"`
+	EC2     *aws.InstancesConfig     `json:"ec2"`
 	Command *provision.CommandConfig `json:"command"`
 	Webhook *provision.WebhookConfig `json:"webhook"`
 }
 
-// provider is what each kind of provider has.
-type provider interface{ Validate() error }
-
-// kinds are those that are given, by their names.
-func (p Provider) kinds() map[string]provider {
-	kinds := map[string]provider{}
-	if p.Command != nil {
-		kinds["command"] = p.Command
+// kinds are those that are given.
+func (p Provider) kinds() []string {
+	var given []string
+	for kind, there := range map[string]bool{"asg": p.ASG != nil, "ec2": p.EC2 != nil, "command": p.Command != nil, "webhook": p.Webhook != nil} {
+		if there {
+			given = append(given, kind)
+		}
 	}
-	if p.Webhook != nil {
-		kinds["webhook"] = p.Webhook
-	}
-	return kinds
+	return given
 }
 
-// kind is the name of the one that is given.
-func (p Provider) kind() string {
-	for name := range p.kinds() {
-		return name
+// check says what is wrong with the one that is given.
+func (p Provider) check(at string) error {
+	var err error
+	switch {
+	case p.ASG != nil:
+		err = afterColon(p.ASG.Validate())
+	case p.EC2 != nil:
+		err = afterColon(p.EC2.Validate())
+	case p.Command != nil:
+		err = p.Command.Validate()
+	case p.Webhook != nil:
+		err = p.Webhook.Validate()
 	}
-	return ""
+	if err != nil {
+		return fmt.Errorf("%s.provider.%s%w", at, p.kinds()[0], err)
+	}
+	return nil
+}
+
+// afterColon is an error that does not follow the place of the settings by itself.
+func afterColon(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf(": %w", err)
+}
+
+// files are those that it names.
+func (p Provider) files() []*string {
+	switch {
+	case p.EC2 != nil:
+		return []*string{&p.EC2.UserDataFile}
+	case p.Webhook != nil:
+		return []*string{&p.Webhook.URLFile, &p.Webhook.HeaderFile}
+	}
+	return nil
 }
 
 // completeWorkers fills in defaults and makes paths absolute.
@@ -84,11 +113,9 @@ func (c *Cluster) completeWorkers(dir string) {
 			p.MaxSurge = p.MaxSurge.Or(upgrade.AtMost(1))
 			orDuration(&p.JoinTimeout, upgrade.DefaultJoinTimeout)
 		}
-		if hook := p.Provider.Webhook; hook != nil {
-			for _, path := range []*string{&hook.URLFile, &hook.HeaderFile} {
-				if *path != "" && !filepath.IsAbs(*path) {
-					*path = filepath.Join(dir, *path)
-				}
+		for _, path := range p.Provider.files() {
+			if *path != "" && !filepath.IsAbs(*path) {
+				*path = filepath.Join(dir, *path)
 			}
 		}
 	}
@@ -152,12 +179,7 @@ func (p Pool) check(at string) error {
 	case p.JoinTimeout < 0:
 		return fmt.Errorf("%s.joinTimeout: is %s, wanted a positive duration", at, p.JoinTimeout)
 	}
-	for kind, config := range p.Provider.kinds() {
-		if err := config.Validate(); err != nil {
-			return fmt.Errorf("%s.provider.%s%w", at, kind, err)
-		}
-	}
-	return nil
+	return p.Provider.check(at)
 }
 
 // poolSettings are the parts that shape a plan.
@@ -167,7 +189,7 @@ func (c *Cluster) poolSettings() []upgrade.PoolSettings {
 		all = append(all, upgrade.PoolSettings{
 			Name: p.Name, Selector: p.Selector, Strategy: p.Strategy, MaxUnavailable: p.MaxUnavailable, MaxSurge: p.MaxSurge,
 			OneZoneAtATime: p.OneZoneAtATime, Order: p.Order, Nodes: p.Nodes, Canary: p.Canary, Drain: p.Drain, Rebalance: p.Rebalance,
-			Provider: p.Provider.kind(), JoinTimeout: p.JoinTimeout,
+			Provider: strings.Join(p.Provider.kinds(), ""), JoinTimeout: p.JoinTimeout,
 		})
 	}
 	return all

@@ -125,7 +125,7 @@ func (c *ControlPlane) controllerManagerArgs(address string) []string {
 	return append(c.clientArgs(address),
 		"--service-account-private-key-file="+c.file("service-accounts.key"),
 		"--flex-volume-plugin-dir="+c.file("volume-plugins"), // by default it makes a folder under /usr/libexec
-		"--controllers=*,bootstrapsigner,tokencleaner", // as kubeadm has it
+		"--controllers=*,bootstrapsigner,tokencleaner",       // as kubeadm has it
 		"--node-monitor-period=2s", "--node-monitor-grace-period="+NodeMonitorGracePeriod.String(),
 	)
 }
