@@ -30,6 +30,8 @@ type provider interface {
 	Begin(ctx context.Context, r upgrade.Replacement, old []upgrade.Machine) (json.RawMessage, error)
 	Add(ctx context.Context, r upgrade.Replacement, s upgrade.Slot, j upgrade.Join) (upgrade.Machine, error)
 	Withdraw(ctx context.Context, r upgrade.Replacement, m upgrade.Machine) error
+	Readmit(ctx context.Context, r upgrade.Replacement, m upgrade.Machine) error
+	TakesJoin() bool
 	Remove(ctx context.Context, r upgrade.Replacement, m upgrade.Machine) error
 	End(ctx context.Context, r upgrade.Replacement, snapshot json.RawMessage) error
 }
