@@ -267,9 +267,9 @@ func kind(s upgrade.Step) string {
 	switch s {
 	case upgrade.InstallKubeadm, upgrade.InstallKubelet:
 		return "packages"
-	case upgrade.UpgradeControlPlane, upgrade.UpgradeNodeConfig:
+	case upgrade.UpgradeControlPlane, upgrade.UpgradeNodeConfig, upgrade.AddNode, upgrade.RemoveNode:
 		return "upgrade"
-	case upgrade.DrainNode, upgrade.UncordonNode:
+	case upgrade.DrainNode, upgrade.StopPods, upgrade.UncordonNode, upgrade.WithdrawNode, upgrade.ReleaseVolumes:
 		return "drain"
 	}
 	return "verify"

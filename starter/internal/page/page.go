@@ -64,7 +64,7 @@ type model struct {
 	Figures []figure
 	Chart   chart
 	Legend  []legend
-	Columns []string
+	Columns []view.Column
 	Rows    []nodeRow
 	Several bool // hops
 }
@@ -103,7 +103,8 @@ func Write(w io.Writer, r report.Report) error {
 		Outcome: outcome(r), Figures: figures(r), Chart: chartOf(r, end, clock), Several: r.Hops > 1,
 	}
 	m.Legend = m.Chart.legend()
-	m.Columns, m.Rows = view.StepNames(), nodeRows(r, end)
+	m.Columns = view.Columns(r.Status)
+	m.Rows = nodeRows(m.Columns, r, end)
 	return page.Execute(w, m)
 }
 
@@ -206,10 +207,10 @@ func (c chart) legend() []legend {
 }
 
 // nodeRows are the nodes' steps with their times.
-func nodeRows(r report.Report, end time.Time) []nodeRow {
+func nodeRows(columns []view.Column, r report.Report, end time.Time) []nodeRow {
 	var rows []nodeRow
 	for _, n := range r.Nodes {
-		rows = append(rows, nodeRow{n, view.StepTimes(n, end), view.NodeTime(n, end)})
+		rows = append(rows, nodeRow{n, view.StepTimes(columns, n, end), view.NodeTime(n, end)})
 	}
 	return rows
 }

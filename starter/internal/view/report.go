@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -239,30 +240,43 @@ func stageRows(s upgrade.Status, now time.Time) [][]string {
 	return rows
 }
 
-// columns are the steps in the order of the runbook, with their short names.
-var columns = []struct {
-	name  string
+// Column is a step of the runbook with a short name, or several that take each other's place.
+type Column struct {
+	Name  string
 	steps []upgrade.Step
-}{
-	{"kubeadm", []upgrade.Step{upgrade.InstallKubeadm}},
-	{"upgrade", []upgrade.Step{upgrade.UpgradeControlPlane, upgrade.UpgradeNodeConfig}},
-	{"settle", []upgrade.Step{upgrade.VerifyControlPlane}},
-	{"drain", []upgrade.Step{upgrade.DrainNode}},
-	{"kubelet", []upgrade.Step{upgrade.InstallKubelet}},
-	{"restart", []upgrade.Step{upgrade.RestartKubelet}},
-	{"verify", []upgrade.Step{upgrade.VerifyNode}},
-	{"uncordon", []upgrade.Step{upgrade.UncordonNode}},
+	// always: also where no node has it.
+	always bool
+}
+
+// columns are the steps in the order of the runbook.
+var columns = []Column{
+	{"add", []upgrade.Step{upgrade.AddNode}, false},
+	{"withdraw", []upgrade.Step{upgrade.WithdrawNode}, false},
+	{"kubeadm", []upgrade.Step{upgrade.InstallKubeadm}, true},
+	{"upgrade", []upgrade.Step{upgrade.UpgradeControlPlane, upgrade.UpgradeNodeConfig}, true},
+	{"settle", []upgrade.Step{upgrade.VerifyControlPlane}, true},
+	{"drain", []upgrade.Step{upgrade.DrainNode, upgrade.StopPods}, true},
+	{"release", []upgrade.Step{upgrade.ReleaseVolumes}, false},
+	{"remove", []upgrade.Step{upgrade.RemoveNode}, false},
+	{"kubelet", []upgrade.Step{upgrade.InstallKubelet}, true},
+	{"restart", []upgrade.Step{upgrade.RestartKubelet}, true},
+	{"verify", []upgrade.Step{upgrade.VerifyNode}, true},
+	{"uncordon", []upgrade.Step{upgrade.UncordonNode}, true},
 }
 
 // stepMatrix has a row for each node and a column for each step.
 func stepMatrix(s upgrade.Status, now time.Time) (header []string, rows [][]string) {
-	header = append([]string{"node", "from", "to", "state"}, StepNames()...)
+	columns := Columns(s)
+	header = []string{"node", "from", "to", "state"}
+	for _, c := range columns {
+		header = append(header, c.Name)
+	}
 	header = append(header, "total")
 	if s.Hops > 1 {
 		header = append([]string{"hop"}, header...)
 	}
 	for _, n := range s.Nodes {
-		row := append([]string{n.Node, n.From.String(), n.To.String(), string(n.State)}, StepTimes(n, now)...)
+		row := append([]string{n.Node, n.From.String(), n.To.String(), string(n.State)}, StepTimes(columns, n, now)...)
 		row = append(row, NodeTime(n, now))
 		if s.Hops > 1 {
 			row = append([]string{fmt.Sprint(n.Hop)}, row...)
@@ -272,17 +286,17 @@ func stepMatrix(s upgrade.Status, now time.Time) (header []string, rows [][]stri
 	return header, rows
 }
 
-// StepNames are the steps of the runbook, shortly.
-func StepNames() []string {
-	var names []string
-	for _, c := range columns {
-		names = append(names, c.name)
-	}
-	return names
+// Columns are those of an upgrade.
+func Columns(s upgrade.Status) []Column {
+	return slices.DeleteFunc(slices.Clone(columns), func(c Column) bool {
+		return !c.always && !slices.ContainsFunc(s.Nodes, func(n upgrade.NodeStatus) bool {
+			return slices.ContainsFunc(n.Steps, func(step upgrade.StepStatus) bool { return slices.Contains(c.steps, step.Step) })
+		})
+	})
 }
 
-// StepTimes are the times of a node's steps, one for each of StepNames.
-func StepTimes(n upgrade.NodeStatus, now time.Time) []string {
+// StepTimes are the times of a node's steps, one for each column.
+func StepTimes(columns []Column, n upgrade.NodeStatus, now time.Time) []string {
 	var times []string
 	for _, c := range columns {
 		times = append(times, stepTime(n, c.steps, now))

@@ -73,6 +73,45 @@ func planTo(target upgrade.Version, change func(*upgrade.Cluster)) upgrade.Plan 
 	return upgrade.MakePlan(c, upgrade.Wanted{Target: target}, upgrade.Settings{MaxUnavailable: upgrade.AtMost(1)})
 }
 
+// pooled is a plan of three pools, of which each has its own strategy.
+func pooled() upgrade.Plan {
+	c := upgrade.Cluster{Name: "lab", Version: v136, Nodes: []upgrade.Node{clusterNode("cp1", true)}}
+	for i, pool := range []string{"cattle", "cattle", "batch", "batch", "workers", "workers", "workers"} {
+		n := clusterNode("w"+strconv.Itoa(i+1), false)
+		n.Pool, n.Zone = pool, string(rune('a'+i%2))
+		if n.Replaced = pool == "cattle"; n.Replaced {
+			n.Host, n.UID = upgrade.Host{}, "u"
+		}
+		c.Nodes = append(c.Nodes, n)
+	}
+	return upgrade.MakePlan(c, upgrade.Wanted{Target: v137}, upgrade.Settings{MaxUnavailable: upgrade.AtMost(1), Pools: []upgrade.PoolSettings{
+		{Name: "cattle", Selector: "pool=cattle", Strategy: upgrade.AddNewNodes, MaxSurge: upgrade.AtMost(2), Provider: "asg"},
+		{Name: "batch", Selector: "pool=batch", Strategy: upgrade.AllAtOnce},
+		{Name: "gone", Selector: "pool=gone", Strategy: upgrade.Rolling},
+		{Name: upgrade.DefaultPool, Strategy: upgrade.Rolling, MaxUnavailable: upgrade.Amount{Number: 50, Percent: true}, OneZoneAtATime: true, Canary: true},
+	}})
+}
+
+// replaced is the end of an upgrade of them.
+func replaced() snapshot.Snapshot {
+	s := snapshot.Snapshot{Status: pooled().NewStatus()}
+	s.State, s.Hop, s.Started, s.Ended = upgrade.Done, 1, at(0), at(600)
+	second := 0
+	for i := range s.Nodes {
+		n := &s.Nodes[i]
+		n.State = upgrade.Done
+		for j := range n.Steps {
+			step := &n.Steps[j]
+			step.State, step.Started, step.Ended = upgrade.Done, at(second), at(second+10)
+			second += 10
+		}
+	}
+	s.Nodes[1].Successor, s.Nodes[2].Successor = "ip-10-0-1-7", "ip-10-0-2-9"
+	s.Outages = []upgrade.Outage{{Pool: "batch", From: at(200), To: at(290), Others: 1, Services: []upgrade.ServiceOutage{{Service: "shop/nightly", Down: upgrade.Duration(90 * time.Second)}}}}
+	s.Spread = []upgrade.NodePods{{Node: "ip-10-0-1-7", Pods: 4}, {Node: "ip-10-0-2-9", Pods: 4}, {Node: "w3", Pods: 0}}
+	return s
+}
+
 func withForecast(p upgrade.Plan, drains ...upgrade.DrainForecast) upgrade.Plan {
 	p.Forecast = &upgrade.Forecast{Drains: drains}
 	return p
@@ -106,7 +145,8 @@ func TestPlan(t *testing.T) {
 	}
 	added.Settings.Health = upgrade.Health{Soak: upgrade.Duration(2 * time.Minute), Timeout: upgrade.Duration(time.Hour), Checks: []upgrade.Check{{Name: "error rate", By: "PromQL"}}}
 	for name, p := range map[string]upgrade.Plan{
-		"plan": makePlan(nil),
+		"plan":       makePlan(nil),
+		"plan-pools": pooled(),
 		"plan-hops": planTo(v138, func(c *upgrade.Cluster) {
 			for i := range 3 { // an earlier upgrade got as far as the first worker
 				n := &c.Nodes[i]
@@ -301,6 +341,8 @@ func TestReport(t *testing.T) {
 		golden(t, name, Report(report.Of(s, nil, at(330), "v0.1.0"), Style{}))
 	}
 	golden(t, "report-hops", Report(report.Of(secondHop(), nil, at(2000), "v0.1.0"), Style{}))
+	golden(t, "report-pools", Report(report.Of(replaced(), nil, at(600), "v0.1.0"), Style{}))
+	golden(t, "status-pools", Status(replaced(), at(600), Style{}))
 	golden(t, "report-eventful", Report(sample.TwoHops(), Style{}))
 }
 
