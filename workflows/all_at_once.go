@@ -60,7 +60,7 @@ func (u *clusterUpgrade) measureOutage(ctx workflow.Context, part upgrade.PoolPa
 		return nil
 	}
 	in := activities.ServicesInput{PoolInput: u.poolInput(part, nil), Services: services, Since: u.stoppedSince(part)}
-	out, err := u.step(ctx, "await-services-"+part.Pool.Name, "Wait until every service of pool "+part.Pool.Name+" is served again", act.AwaitServices, in)
+	out, err := u.optionalStep(ctx, "await-services-"+part.Pool.Name, "Wait until every service of pool "+part.Pool.Name+" is served again", act.AwaitServices, in)
 	if out.Outage != nil {
 		u.status.Outages = append(u.status.Outages, *out.Outage)
 	}

@@ -85,10 +85,24 @@ func (u *clusterUpgrade) stage(ctx workflow.Context, title string, run func(work
 
 // step runs one activity of the whole cluster, and holds until it succeeds.
 func (u *clusterUpgrade) step(ctx workflow.Context, id, summary string, activity, in any) (activities.Outcome, error) {
+	return u.stepWith(ctx, []upgrade.Choice{choiceRetry}, id, summary, activity, in)
+}
+
+// optionalStep is the same for something that a person may go on without.
+func (u *clusterUpgrade) optionalStep(ctx workflow.Context, id, summary string, activity, in any) (activities.Outcome, error) {
+	out, err := u.stepWith(ctx, []upgrade.Choice{choiceRetry, choicePass}, id, summary, activity, in)
+	if errors.Is(err, errPassed) {
+		u.note(ctx, summary+": gone on without it, as a person said")
+		err = nil
+	}
+	return out, err
+}
+
+func (u *clusterUpgrade) stepWith(ctx workflow.Context, choices []upgrade.Choice, id, summary string, activity, in any) (activities.Outcome, error) {
 	ctx = workflow.WithActivityOptions(ctx, stepOptions(id, summary, u.plan.Settings))
 	var out activities.Outcome
 	tried := 0
-	err := u.holds.attempt(ctx, summary, []upgrade.Choice{choiceRetry}, u.keptByStage, func(*decided) error {
+	err := u.holds.attempt(ctx, summary, choices, u.keptByStage, func(*decided) error {
 		err := workflow.ExecuteActivity(ctx, activity, in).Get(ctx, &out)
 		told, stage := outcomeOf(out, err), u.stageNow()
 		tried += told.Attempt

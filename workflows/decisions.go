@@ -121,7 +121,7 @@ var (
 	choiceWait       = upgrade.Choice{Update: UpdateWait, Does: "drain on, for that much longer", Example: `{"reason":"a long job ends by itself","for":"2h"}`}
 	choiceDeletePods = upgrade.Choice{Update: UpdateDeletePods, Does: "delete just these pods, whatever their budget says, and drain on", Example: `{"reason":"their owner agrees","pods":["payments/api-0"]}`}
 	choiceSkipDrain  = upgrade.Choice{Update: UpdateSkipDrain, Does: "go on with these pods on the node: they are there while its kubelet is replaced", Example: `{"reason":"they may be interrupted"}`}
-	choicePass       = upgrade.Choice{Update: UpdatePass, Does: "go on without the hook, or in spite of the health gate", Example: `{"reason":"the alert is known"}`}
+	choicePass       = upgrade.Choice{Update: UpdatePass, Does: "go on without it, or in spite of the health gate", Example: `{"reason":"the alert is known"}`}
 	choiceApprove    = upgrade.Choice{Update: UpdateApprove, Does: "let it happen", Example: `{"reason":"looked at"}`}
 	choiceOpenWindow = upgrade.Choice{Update: UpdateOpenWindow, Does: "open a maintenance window now, as long as the one that is waited for, or as said", Example: `{"for":"2h","reason":"the customer agrees"}`}
 	choiceResume     = upgrade.Choice{Update: UpdateResume, Does: "go on", Example: `{"reason":"the freeze is over"}`}

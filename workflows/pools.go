@@ -28,7 +28,7 @@ func (u *clusterUpgrade) upgradePool(ctx workflow.Context, part upgrade.PoolPart
 	if err != nil || !part.Pool.Rebalance {
 		return err
 	}
-	_, err = u.step(ctx, "rebalance-"+part.Pool.Name, "Spread the pods over pool "+part.Pool.Name, act.RebalancePool, u.poolInput(part, u.nodesOf(part)))
+	_, err = u.optionalStep(ctx, "rebalance-"+part.Pool.Name, "Spread the pods over pool "+part.Pool.Name, act.RebalancePool, u.poolInput(part, u.nodesOf(part)))
 	return err
 }
 

@@ -130,6 +130,18 @@ func TestAllAtOnce(t *testing.T) {
 	require.NotContains(t, b.log, "drainNode w1")
 }
 
+func TestAServiceThatDoesNotComeBackIsGoneOnWithout(t *testing.T) {
+	b := newBench(t, everyone(false))
+	b.input.Waive = []string{upgrade.ApplicationsDown}
+	b.tell["cordonPool a [w1 w2 w3]"] = activities.Outcome{Services: []string{"web/shop"}}
+	b.fail["awaitServices a [web/shop]"] = []error{temporal.NewNonRetryableApplicationError("none of its pods is Ready", string(fault.VerificationFailed), nil)}
+	b.tells(5*time.Hour, "", UpdatePass, because)
+	r, err := b.run()
+	require.NoError(t, err)
+	require.Equal(t, upgrade.Done, r.Status.State)
+	require.Empty(t, r.Status.Outages)
+}
+
 func TestAllAtOnceWithDrain(t *testing.T) {
 	b := newBench(t, everyone(true))
 	b.input.Waive = []string{upgrade.ApplicationsDown}
