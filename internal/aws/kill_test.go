@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -77,6 +78,7 @@ func groupSubject(t *testing.T, a *fake.AWS) subject {
 func TestKilledAtEachRequest(t *testing.T) {
 	for name, build := range subjects {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			a := start(t)
 			s := build(t, a)
 			callerOf(t, s.p).replaceAll(hop, s.old, false)
@@ -107,33 +109,44 @@ func struckBy(t *testing.T, build func(*testing.T, *fake.AWS) subject, most int,
 	a.Start()
 	defer a.Close()
 	s := build(t, a)
+	var mu sync.Mutex // an answer that was lost may still be under way
 	var die context.CancelFunc
-	var now *blow
 	var hit []string
+	fates := map[int]*blow{}
 	a.Decide = func(n int, action string) fake.Fate {
-		if now = by(n); now == nil {
+		now := by(n)
+		mu.Lock()
+		defer mu.Unlock()
+		if fates[n] = now; now == nil {
 			return fake.Answered
 		}
 		hit = append(hit, now.name+": "+action)
 		return now.fate
 	}
-	a.After = func(int, string) {
-		if now != nil && now.kill {
+	a.After = func(n int, _ string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if now := fates[n]; now != nil && now.kill {
 			die()
 		}
 	}
+	failed := t.Failed()
 	defer func() {
-		if t.Failed() {
+		if t.Failed() && !failed {
 			t.Logf("%s: %q", name, hit)
 		}
 	}()
 	c := &caller{t: t, most: most, make: func() provider { return s.p }, context: func() (context.Context, context.CancelFunc) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		mu.Lock()
+		defer mu.Unlock()
 		die = cancel
 		return ctx, cancel
 	}}
 	c.replaceAll(hop, s.old, false)
 	s.whole(t)
+	mu.Lock()
+	defer mu.Unlock()
 	return len(hit)
 }
 
@@ -141,6 +154,7 @@ func struckBy(t *testing.T, build func(*testing.T, *fake.AWS) subject, most int,
 func TestStruckAtRandom(t *testing.T) {
 	for name, build := range subjects {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for seed := range uint64(40) {
 				random := rand.New(rand.NewPCG(seed, 1))
 				struckBy(t, build, 100, fmt.Sprintf("seed %d", seed), func(int) *blow {
