@@ -13,13 +13,13 @@ import (
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
-const add = "add a machine to"
+const opAdd = "add a machine to"
 
 // Add makes the machine of the slot, in the old one's zone where AWS lets pawl choose, and returns it once it is in service.
 // The join data is not used: a group's machines fetch their own.
 func (g *Group) Add(ctx context.Context, r upgrade.Replacement, s upgrade.Slot, _ upgrade.Join) (upgrade.Machine, error) {
 	var made upgrade.Machine
-	err := g.await(ctx, add, g.target(), func() (done bool, lacks string, err error) {
+	err := g.await(ctx, opAdd, g.target(), func() (done bool, lacks string, err error) {
 		unlock, err := g.lock(ctx, g.config.Name)
 		if err != nil {
 			return false, "", err
@@ -38,7 +38,7 @@ func (g *Group) advance(ctx context.Context, r upgrade.Replacement, s upgrade.Sl
 		return made, "", err
 	}
 	if v.tags[tagBefore] == "" || v.tags[tagRun] != value(r.Run) {
-		return made, "", fault.New(fault.PreflightFailed, add, g.target(), "it has lost pawl's tags, "+tagPrefix+"*",
+		return made, "", fault.New(fault.PreflightFailed, opAdd, g.target(), "it has lost pawl's tags, "+tagPrefix+"*",
 			"have whatever removed them (Terraform?) ignore them, and put them back: "+tagRun+"="+value(r.Run)+", passed on at launch, and "+tagBefore)
 	}
 	key := r.Key(s)
@@ -121,7 +121,7 @@ func (g *Group) hooks(ctx context.Context, transition string) string {
 func (g *Group) ask(ctx context.Context, v view, r upgrade.Replacement, s upgrade.Slot) (made upgrade.Machine, lacks string, err error) {
 	key, all := r.Key(s), wants(v.tags)
 	oldID, zone := g.place(v, s.Old)
-	mine := want{key: key, old: oldID, since: none}
+	mine := want{key: key, old: oldID, since: noActivity}
 	others := 0
 	for _, w := range all {
 		switch {
@@ -148,7 +148,7 @@ func (g *Group) ask(ctx context.Context, v view, r upgrade.Replacement, s upgrad
 		if mine.failed {
 			mine.failed, mine.attempt = false, mine.attempt+1
 		}
-		mine.since = none
+		mine.since = noActivity
 		if err := g.record(ctx, map[string]string{tagWant + key: mine.encode()}); err != nil {
 			return made, "", err
 		}
@@ -212,7 +212,7 @@ func (g *Group) launch(ctx context.Context, v view, r upgrade.Replacement, w wan
 	if slices.Contains(v.AvailabilityZones, zone) {
 		in.AvailabilityZones = []string{zone}
 	} else if len(v.AvailabilityZones) > 1 {
-		return made, "", fault.New(fault.PreflightFailed, add, g.target(), "zone "+zone+" of the old machine is not among its zones", "add a subnet of that zone to the group")
+		return made, "", fault.New(fault.PreflightFailed, opAdd, g.target(), "zone "+zone+" of the old machine is not among its zones", "add a subnet of that zone to the group")
 	}
 	out, err := g.api.LaunchInstances(ctx, in)
 	switch code(err) {
@@ -222,10 +222,10 @@ func (g *Group) launch(ctx context.Context, v view, r upgrade.Replacement, w wan
 	case "InvalidAction", "UnsupportedOperation": // an AWS without it
 		return g.raise(ctx, v, r, w, zone)
 	default:
-		return made, "", g.refused(ctx, r, w, code(err), said(err), changed(add, g.target(), err))
+		return made, "", g.refused(ctx, r, w, code(err), said(err), changed(opAdd, g.target(), err))
 	}
 	if err != nil {
-		return made, "", changed(add, g.target(), err)
+		return made, "", changed(opAdd, g.target(), err)
 	}
 	for _, i := range out.Instances {
 		if len(i.InstanceIds) > 0 {
@@ -258,7 +258,7 @@ func (g *Group) refused(ctx context.Context, r upgrade.Replacement, w want, code
 	if err := g.lower(ctx, r); err != nil {
 		return err
 	}
-	return fault.New(kind, add, g.target(), "AWS says "+code+": "+said, remedy)
+	return fault.New(kind, opAdd, g.target(), "AWS says "+code+": "+said, remedy)
 }
 
 // lower takes back a desired capacity that was raised for a machine that will not be.
@@ -285,6 +285,6 @@ func (g *Group) discard(ctx context.Context, v view, r upgrade.Replacement, i ec
 	if err := g.lower(ctx, r); err != nil {
 		return err
 	}
-	return fault.New(fault.VerificationFailed, add, g.target(), "the new machine "+id+" died before it was a node"+reason(i),
+	return fault.New(fault.VerificationFailed, opAdd, g.target(), "the new machine "+id+" died before it was a node"+reason(i),
 		"look at the group's activities and the machine's console output")
 }

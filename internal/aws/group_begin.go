@@ -17,7 +17,7 @@ import (
 // them: pawl's own changes go through those.
 var interfering = []string{"AZRebalance", "AlarmNotification", "InstanceRefresh", "ReplaceUnhealthy", "ScheduledActions"}
 
-const begin = "ready"
+const opBegin = "ready"
 
 // recorded reads how the group was from its tags. begun is false where no run has recorded that. A run of another pool is
 // refused; an earlier run of the same pool is at an end, since the cluster's lock lets one upgrade at a time run: what it
@@ -28,7 +28,7 @@ func (g *Group) recorded(v view, r upgrade.Replacement) (s snapshot, begun bool,
 		return s, false, nil
 	}
 	if v.tags[tagPool] != poolValue(r) {
-		return s, true, fault.New(fault.PreflightFailed, begin, g.target(), "it is being replaced as pool "+v.tags[tagPool]+" (run "+v.tags[tagRun]+")",
+		return s, true, fault.New(fault.PreflightFailed, opBegin, g.target(), "it is being replaced as pool "+v.tags[tagPool]+" (run "+v.tags[tagRun]+")",
 			"wait for the end of that upgrade; if there is none, put the group's settings right by its tag "+tagBefore+", and remove its tags "+tagPrefix+"*")
 	}
 	if s, err = decode(text); err != nil {
@@ -93,8 +93,8 @@ func (g *Group) recordBefore(ctx context.Context, v view, r upgrade.Replacement)
 	surge := int32(max(1, r.Surge))
 	if !begun {
 		f := &findings{target: g.target()}
-		if g.hindrances(ctx, f, v); f.refusal(begin) != nil {
-			return s, f.refusal(begin)
+		if g.hindrances(ctx, f, v); f.refusal(opBegin) != nil {
+			return s, f.refusal(opBegin)
 		}
 		s = snapshot{Desired: num(v.DesiredCapacity), Max: num(v.MaxSize), Protect: sdk.ToBool(v.NewInstancesProtectedFromScaleIn), Template: v.version()}
 		for _, p := range interfering {
@@ -247,7 +247,7 @@ func (g *Group) verifyBegun(ctx context.Context, s snapshot) error {
 		lacks = "it is not as it was set"
 	}
 	if lacks != "" {
-		return fault.New(fault.Conflict, begin, g.target(), lacks, "somebody else changes the group: have them stop until the end of the upgrade")
+		return fault.New(fault.Conflict, opBegin, g.target(), lacks, "somebody else changes the group: have them stop until the end of the upgrade")
 	}
 	return nil
 }

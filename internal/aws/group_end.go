@@ -14,13 +14,13 @@ import (
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
-const end = "put back"
+const opEnd = "put back"
 
 // End puts the group back as it was before Begin. The new version of the launch template stays where a machine was replaced.
 // Nothing that End does ends a machine or makes one beyond the group's own desired capacity: where there are more machines
 // than before, the desired capacity and if need be the maximum stay so high.
 func (g *Group) End(ctx context.Context, r upgrade.Replacement, kept json.RawMessage) error {
-	return g.await(ctx, end, g.target(), func() (bool, string, error) {
+	return g.await(ctx, opEnd, g.target(), func() (bool, string, error) {
 		unlock, err := g.lock(ctx, g.config.Name)
 		if err != nil {
 			return false, "", err
@@ -46,7 +46,7 @@ func (g *Group) restore(ctx context.Context, r upgrade.Replacement, kept json.Ra
 	}
 	if len(kept) > 0 { // it outlives tags that somebody removed
 		if err := json.Unmarshal(kept, &s); err != nil {
-			return "", fault.Wrap(fault.InvalidInput, end, g.target(), err, "")
+			return "", fault.Wrap(fault.InvalidInput, opEnd, g.target(), err, "")
 		}
 	}
 	s, err = g.versionMade(ctx, v, r, s)

@@ -215,7 +215,7 @@ func TestARecordThatWasNotRemovedCountsNoMachine(t *testing.T) {
 	b := beginGroup(t, func(a *fake.AWS, g *fake.Group) { byDesired(a, g); g.Max = 9 })
 	b.mustAdd(0, 0)
 	b.a.Do(func() { // it was killed between the machine's tag and the record's end
-		b.g.Tags[tagWant+hop.Key(upgrade.Slot{Old: b.old[0]})] = want{old: mustID(t, b.old[0]), since: none}.encode()
+		b.g.Tags[tagWant+hop.Key(upgrade.Slot{Old: b.old[0]})] = want{old: mustID(t, b.old[0]), since: noActivity}.encode()
 	})
 	b.mustAdd(1, 0)
 	b.rest()
@@ -273,7 +273,12 @@ func TestSomebodyChangesTheDesiredCapacity(t *testing.T) {
 	for _, by := range []int{-1, -2, 1} {
 		for _, at := range []string{"before the first", "between add and remove"} {
 			t.Run(fmt.Sprintf("%+d %s", by, at), func(t *testing.T) {
-				b := beginGroup(t, func(_ *fake.AWS, g *fake.Group) { g.Min = 1; g.Max = 8 })
+				least := 3
+				if least += min(by, 0); at != "before the first" {
+					least++
+				}
+				least = min(least, 3)
+				b := beginGroup(t, func(_ *fake.AWS, g *fake.Group) { g.Min = least; g.Max = 8 })
 				if at == "before the first" {
 					b.a.Do(func() { b.g.Desired += by })
 				}
@@ -294,7 +299,7 @@ func TestSomebodyChangesTheDesiredCapacity(t *testing.T) {
 				b.rest()
 				size := len(b.a.Living()) // what came of it stays, or was used; no machine is ended for it
 				require.Contains(t, []int{3, 3 + max(0, by)}, size)
-				require.Equal(t, []int{1, size, 8}, []int{b.g.Min, b.g.Desired, b.g.Max})
+				require.Equal(t, []int{least, size, 8}, []int{b.g.Min, b.g.Desired, b.g.Max})
 				for _, m := range b.old {
 					require.NotContains(t, b.a.Living(), mustID(t, m))
 				}

@@ -19,7 +19,7 @@ func (g *Group) raise(ctx context.Context, v view, r upgrade.Replacement, w want
 		return made, lacks, err
 	}
 	if n := v.needed(r.Run, asked); num(v.DesiredCapacity) < n {
-		if w.since == none { // what failed before is not this launch
+		if w.since == noActivity { // what failed before is not this launch
 			if w.since, err = g.latestActivity(ctx); err != nil {
 				return made, "", err
 			}
@@ -36,7 +36,8 @@ func (g *Group) raise(ctx context.Context, v view, r upgrade.Replacement, w want
 	return made, "", g.refused(ctx, r, w, codeIn(why), why, nil)
 }
 
-const none = "-"
+// noActivity stands for the latest activity of a group that has noActivity, or before it was looked up.
+const noActivity = "-"
 
 func (g *Group) activities(ctx context.Context) ([]types.Activity, error) {
 	most := int32(50)
@@ -51,7 +52,7 @@ func (g *Group) activities(ctx context.Context) ([]types.Activity, error) {
 func (g *Group) latestActivity(ctx context.Context) (string, error) {
 	all, err := g.activities(ctx)
 	if err != nil || len(all) == 0 {
-		return none, err
+		return noActivity, err
 	}
 	return str(all[0].ActivityId), nil
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
-const remove = "remove"
+const opRemove = "remove"
 
 // Withdraw takes a machine out of the group's target groups and those of the definition, and waits until they have let go of it.
 func (g *Group) Withdraw(ctx context.Context, r upgrade.Replacement, m upgrade.Machine) error {
@@ -76,7 +76,7 @@ func (g *Group) Remove(ctx context.Context, r upgrade.Replacement, m upgrade.Mac
 	if id == "" {
 		return nil // known by its address alone, and no machine of before the run has that any more
 	}
-	return g.await(ctx, remove, id, func() (bool, string, error) {
+	return g.await(ctx, opRemove, id, func() (bool, string, error) {
 		unlock, err := g.lock(ctx, g.config.Name)
 		if err != nil {
 			return false, "", err
@@ -114,7 +114,7 @@ func (g *Group) end(ctx context.Context, r upgrade.Replacement, id string) (done
 	case ended(*i):
 		return false, "it is " + string(state(*i)), nil
 	}
-	return false, "", fault.New(fault.PreflightFailed, remove, id, "it is not in "+g.target()+" any more, and runs: somebody detached it", "end it yourself, or attach it again")
+	return false, "", fault.New(fault.PreflightFailed, opRemove, id, "it is not in "+g.target()+" any more, and runs: somebody detached it", "end it yourself, or attach it again")
 }
 
 // terminate has the group end a member and become smaller by one: unless somebody made the desired capacity smaller already,
@@ -129,11 +129,11 @@ func (g *Group) terminate(ctx context.Context, v view, id string) error {
 	case err == nil:
 		return nil
 	case code(err) == "ValidationError" && strings.Contains(said(err), "min"):
-		return fault.New(fault.PreflightFailed, remove, id, "AWS says "+said(err), "somebody changed the minimum or the desired capacity of "+g.target()+" during the upgrade: lower its minimum")
+		return fault.New(fault.PreflightFailed, opRemove, id, "AWS says "+said(err), "somebody changed the minimum or the desired capacity of "+g.target()+" during the upgrade: lower its minimum")
 	case code(err) == "ValidationError" && strings.Contains(strings.ToLower(said(err)), "not found"):
 		return nil // it left between the look and the request
 	}
-	if err = changed(remove, id, err); fault.Is(err, fault.OutcomeUnknown, fault.Conflict) {
+	if err = changed(opRemove, id, err); fault.Is(err, fault.OutcomeUnknown, fault.Conflict) {
 		return nil
 	}
 	return err

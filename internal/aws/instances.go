@@ -189,10 +189,10 @@ func (p *Instances) Begin(ctx context.Context, r upgrade.Replacement, old []upgr
 			return nil, err
 		}
 		if i == nil || ended(*i) {
-			return nil, fault.New(fault.PreflightFailed, begin, "node "+called(m), "no instance has its provider ID or its address", "leave the node out of the pool")
+			return nil, fault.New(fault.PreflightFailed, opBegin, "node "+called(m), "no instance has its provider ID or its address", "leave the node out of the pool")
 		}
 		if group := tag(*i, tagAWSGroup); group != "" {
-			return nil, fault.New(fault.PreflightFailed, begin, "node "+called(m), "its instance is of Auto Scaling group "+group, "name the group in the pool's definition")
+			return nil, fault.New(fault.PreflightFailed, opBegin, "node "+called(m), "its instance is of Auto Scaling group "+group, "name the group in the pool's definition")
 		}
 		ids = append(ids, str(i.InstanceId))
 		if tag(*i, tagOld) == value(r.Run) && tag(*i, tagPinned) != "" {

@@ -171,7 +171,7 @@ func (p *Instances) TakesJoin() bool { return p.config.UserDataFile != "" }
 
 // Remove terminates a machine, and waits until it is gone. Only a machine that bears the run's tags is ended.
 func (p *Instances) Remove(ctx context.Context, r upgrade.Replacement, m upgrade.Machine) error {
-	return p.await(ctx, remove, called(m), func() (bool, string, error) {
+	return p.await(ctx, opRemove, called(m), func() (bool, string, error) {
 		i, err := p.resolve(ctx, m, isOld(r))
 		switch {
 		case err != nil:
@@ -181,13 +181,13 @@ func (p *Instances) Remove(ctx context.Context, r upgrade.Replacement, m upgrade
 		case ended(*i):
 			return false, "it is " + string(state(*i)), nil
 		case tag(*i, tagOld) != value(r.Run) && tag(*i, tagRun) != value(r.Run):
-			return false, "", fault.New(fault.PreflightFailed, remove, str(i.InstanceId), "it bears none of the run's tags, "+tagOld+" and "+tagRun, "make sure that it is the machine to end, and end it yourself")
+			return false, "", fault.New(fault.PreflightFailed, opRemove, str(i.InstanceId), "it bears none of the run's tags, "+tagOld+" and "+tagRun, "make sure that it is the machine to end, and end it yourself")
 		}
 		_, err = p.ec2.TerminateInstances(ctx, &ec2.TerminateInstancesInput{InstanceIds: []string{str(i.InstanceId)}})
 		if code(err) == "OperationNotPermitted" {
-			return false, "", fault.New(fault.PreflightFailed, remove, str(i.InstanceId), "it is protected from termination", "turn that off")
+			return false, "", fault.New(fault.PreflightFailed, opRemove, str(i.InstanceId), "it is protected from termination", "turn that off")
 		}
-		return false, "it has been asked to end", changed(remove, str(i.InstanceId), err)
+		return false, "it has been asked to end", changed(opRemove, str(i.InstanceId), err)
 	})
 }
 

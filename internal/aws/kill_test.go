@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -76,6 +78,7 @@ func groupSubject(t *testing.T, a *fake.AWS) subject {
 func TestKilledAtEachRequest(t *testing.T) {
 	for name, build := range subjects {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			a := start(t)
 			s := build(t, a)
 			callerOf(t, s.p).replaceAll(hop, s.old, false)
@@ -84,7 +87,13 @@ func TestKilledAtEachRequest(t *testing.T) {
 			require.Greater(t, requests, 30)
 			for _, b := range blows {
 				for n := 1; n <= requests; n++ {
-					struck(t, build, b, n)
+					hits := struckBy(t, build, 2, fmt.Sprintf("request %d", n), func(at int) *blow {
+						if at != n {
+							return nil
+						}
+						return &b
+					})
+					require.Equal(t, 1, hits)
 				}
 			}
 			t.Logf("%d requests, each struck in %d ways", requests, len(blows))
@@ -92,41 +101,71 @@ func TestKilledAtEachRequest(t *testing.T) {
 	}
 }
 
-// struck runs a hop that is struck at the n-th request.
-func struck(t *testing.T, build func(*testing.T, *fake.AWS) subject, b blow, n int) {
+// struckBy runs a hop whose requests are struck as by says, each step called until it succeeds.
+func struckBy(t *testing.T, build func(*testing.T, *fake.AWS) subject, most int, name string, by func(n int) *blow) (hits int) {
 	t.Helper()
 	a := fake.New()
 	a.Images["ami-new"] = &fake.Image{ID: "ami-new", State: "available"}
 	a.Start()
 	defer a.Close()
 	s := build(t, a)
+	var mu sync.Mutex // an answer that was lost may still be under way
 	var die context.CancelFunc
-	hit := ""
-	a.Decide = func(at int, action string) fake.Fate {
-		if at != n {
+	var hit []string
+	fates := map[int]*blow{}
+	a.Decide = func(n int, action string) fake.Fate {
+		now := by(n)
+		mu.Lock()
+		defer mu.Unlock()
+		if fates[n] = now; now == nil {
 			return fake.Answered
 		}
-		hit = action
-		return b.fate
+		hit = append(hit, now.name+": "+action)
+		return now.fate
 	}
-	a.After = func(at int, _ string) {
-		if at == n && b.kill {
+	a.After = func(n int, _ string) {
+		mu.Lock()
+		defer mu.Unlock()
+		if now := fates[n]; now != nil && now.kill {
 			die()
 		}
 	}
+	failed := t.Failed()
 	defer func() {
-		if t.Failed() {
-			t.Logf("%s: request %d, %s", b.name, n, hit)
+		if t.Failed() && !failed {
+			t.Logf("%s: %q", name, hit)
 		}
 	}()
-	c := &caller{t: t, most: 2, make: func() provider { return s.p }, context: func() (context.Context, context.CancelFunc) {
+	c := &caller{t: t, most: most, make: func() provider { return s.p }, context: func() (context.Context, context.CancelFunc) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		mu.Lock()
+		defer mu.Unlock()
 		die = cancel
 		return ctx, cancel
 	}}
 	c.replaceAll(hop, s.old, false)
 	s.whole(t)
-	require.NotEmpty(t, hit)
+	mu.Lock()
+	defer mu.Unlock()
+	return len(hit)
+}
+
+// TestStruckAtRandom strikes one request in fifteen, in any of the ways.
+func TestStruckAtRandom(t *testing.T) {
+	for name, build := range subjects {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for seed := range uint64(40) {
+				random := rand.New(rand.NewPCG(seed, 1))
+				struckBy(t, build, 100, fmt.Sprintf("seed %d", seed), func(int) *blow {
+					if random.IntN(15) > 0 {
+						return nil
+					}
+					return &blows[random.IntN(len(blows))]
+				})
+			}
+		})
+	}
 }
 
 // TestAbandonedAtEachRequest ends a hop at each request before a machine is replaced, and puts the pool back: it is as it was,

@@ -11,13 +11,15 @@ import (
 	"github.com/pawl-dev/pawl/internal/fault"
 )
 
-// The versions that are not numbers, and drift.
+// The versions that are not numbers: what they lead to changes.
 const (
-	latest     = "$Latest"
-	preset     = "$Default"
-	lookFor    = "look at the launch template"
-	makeOne    = "make a version of the launch template"
-	maxVersion = "10,000" // of a template, says AWS
+	latest = "$Latest"
+	preset = "$Default"
+)
+
+const (
+	opTemplate = "look at the launch template"
+	opVersion  = "make a version of the launch template"
 )
 
 // launchTemplate is one by its id or its name.
@@ -52,10 +54,10 @@ func (c *cloud) version(ctx context.Context, t launchTemplate, version string) (
 	in.LaunchTemplateId, in.LaunchTemplateName = t.pointers()
 	out, err := c.ec2.DescribeLaunchTemplateVersions(ctx, in)
 	if err != nil && code(err) != "InvalidLaunchTemplateId.VersionNotFound" {
-		return types.LaunchTemplateVersion{}, looked(lookFor, t.String(), err)
+		return types.LaunchTemplateVersion{}, looked(opTemplate, t.String(), err)
 	}
 	if err != nil || len(out.LaunchTemplateVersions) == 0 {
-		return types.LaunchTemplateVersion{}, fault.New(fault.PreflightFailed, lookFor, t.String(), "it has no version "+version, "name one that it has in the pool's definition")
+		return types.LaunchTemplateVersion{}, fault.New(fault.PreflightFailed, opTemplate, t.String(), "it has no version "+version, "name one that it has in the pool's definition")
 	}
 	return out.LaunchTemplateVersions[0], nil
 }
@@ -84,7 +86,7 @@ func (c *cloud) described(ctx context.Context, t launchTemplate, description str
 	for pages := ec2.NewDescribeLaunchTemplateVersionsPaginator(c.ec2, in); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return "", looked(lookFor, t.String(), err)
+			return "", looked(opTemplate, t.String(), err)
 		}
 		for _, v := range page.LaunchTemplateVersions {
 			if str(v.VersionDescription) == description {
@@ -106,13 +108,13 @@ func (c *cloud) makeVersion(ctx context.Context, t launchTemplate, image, source
 	in.LaunchTemplateId, in.LaunchTemplateName = t.pointers()
 	out, err := c.ec2.CreateLaunchTemplateVersion(ctx, in)
 	if code(err) == "VersionLimitExceeded" {
-		return "", fault.New(fault.PreflightFailed, makeOne, t.String(), "it has "+maxVersion+" versions, as many as there can be", "delete some")
+		return "", fault.New(fault.PreflightFailed, opVersion, t.String(), "it has as many versions as there can be (10,000)", "delete some")
 	}
 	if err != nil {
-		return "", changed(makeOne, t.String(), err)
+		return "", changed(opVersion, t.String(), err)
 	}
 	if out.LaunchTemplateVersion == nil {
-		return "", fault.New(fault.OutcomeUnknown, makeOne, t.String(), "AWS did not say its number", "")
+		return "", fault.New(fault.OutcomeUnknown, opVersion, t.String(), "AWS did not say its number", "")
 	}
 	return numbered(*out.LaunchTemplateVersion), nil
 }
