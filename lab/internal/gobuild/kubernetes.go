@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/mod/modfile"
 
+	"github.com/pawl-dev/pawl/lab/internal/home"
 	"github.com/pawl-dev/pawl/lab/internal/versions"
 )
 
@@ -80,7 +81,17 @@ func kubernetesLinkFlags(version string) string {
 	return strings.Join(flags, " ")
 }
 
-// Images is what a version's own kubeadm says that the cluster runs.
+// Images is what a version's own kubeadm says that the cluster runs. It is
+// asked once: where there is no way out, as in the lab's network, it says nothing.
 func (b Builder) Images(ctx context.Context, version string) ([]byte, error) {
-	return run(ctx, filepath.Join(b.KubernetesDir(version), "kubeadm"), "config", "images", "list", "--kubernetes-version", version)
+	dir := b.KubernetesDir(version)
+	said := dir + ".images"
+	if text, err := os.ReadFile(said); err == nil {
+		return text, nil
+	}
+	text, err := run(ctx, filepath.Join(dir, "kubeadm"), "config", "images", "list", "--kubernetes-version", version)
+	if err != nil {
+		return nil, err
+	}
+	return text, home.WriteFile(said, text, 0o644)
 }

@@ -1,8 +1,12 @@
 package gobuild
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/pawl-dev/pawl/lab/internal/home"
 )
 
 func TestKubernetesModuleTakesStagingModulesAsPublished(t *testing.T) {
@@ -38,6 +42,23 @@ func TestLinkFlagsStampTheVersion(t *testing.T) {
 	for _, want := range []string{"component-base/version.gitVersion=v1.37.2", "client-go/pkg/version.gitMinor=37"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("flags lack %s: %s", want, got)
+		}
+	}
+}
+
+func TestKubeadmIsAskedForItsImagesOnce(t *testing.T) {
+	b := Builder{Home: home.Home(t.TempDir())}
+	kubeadm := filepath.Join(b.KubernetesDir("v1.37.2"), "kubeadm")
+	if err := home.WriteFile(kubeadm, []byte("#!/bin/sh\necho \"$@\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	const want = "config images list --kubernetes-version v1.37.2\n"
+	for range 2 {
+		if got, err := b.Images(t.Context(), "v1.37.2"); err != nil || string(got) != want {
+			t.Errorf("got %q, %v; want %q", got, err, want)
+		}
+		if err := os.RemoveAll(kubeadm); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -2,7 +2,10 @@ JOINED=/var/lib/pawl-lab/joined
 # An earlier attempt may still be under way: its caller is gone, it is not.
 exec 9> /run/lock/pawl-lab-join
 flock 9
-test -e "$JOINED" && exit 0
+if [ -e "$JOINED" ]; then
+	rm -f /root/kubeadm.yaml
+	exit 0
+fi
 if ls /etc/kubernetes/*kubelet.conf > /dev/null 2>&1; then
 	kubeadm reset --force > /var/log/kubeadm-reset.log 2>&1
 fi
