@@ -12,6 +12,7 @@ import (
 
 	"github.com/pawl-dev/pawl/internal/sim/bed"
 	"github.com/pawl-dev/pawl/internal/upgrade"
+	"github.com/pawl-dev/pawl/workflows"
 )
 
 // TestFleet: a canary first, then two clusters at once, of which one is held and retried. While a cluster is upgraded its
@@ -60,6 +61,7 @@ func TestFleet(t *testing.T) {
 	}
 	require.Equal(t, 0, code, out)
 	require.Contains(t, out, "fleet prod done: 3 clusters at "+to)
+	eu1.recordRun("fleet", workflows.FleetUpgradeID("prod"), "")
 	for _, s := range stages {
 		s.requireUpgraded()
 		require.Empty(t, s.lock())

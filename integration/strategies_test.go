@@ -92,6 +92,7 @@ workers:
 	}
 	require.Equal(t, []string{"cp1", "new-w2", "new-w5", "w1", "w3", "w4", "w6"}, names)
 	require.NotEmpty(t, report.Spread)
+	s.record("strategies", "", "w1", "w2", "w3")
 	text, code := s.pawl("report", "strategies")
 	require.Equal(t, 0, code, text)
 	require.Contains(t, text, "new-w2")
@@ -130,6 +131,7 @@ func TestAnAbortedReplacementLeavesThePoolAsItWas(t *testing.T) {
 	s.watch(1)
 	require.NoError(t, s.BlockBudget(t.Context(), "shop/web", false))
 	require.Equal(t, upgrade.Aborted, s.report().State)
+	s.record("kept", "", "w1")
 	require.Equal(t, []string{"begin", "add new-w1", "withdraw w1", "readmit w1", "end"}, cloud.did("begin", "add", "withdraw", "readmit", "end"))
 	n, err := s.Client().CoreV1().Nodes().Get(t.Context(), "w1", metav1.GetOptions{})
 	require.NoError(t, err)

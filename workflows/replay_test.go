@@ -31,6 +31,7 @@ func TestRecordedHistoriesReplay(t *testing.T) {
 	replayer.RegisterWorkflowWithOptions(ClusterUpgrade, workflow.RegisterOptions{Name: ClusterUpgradeName})
 	replayer.RegisterWorkflowWithOptions(NodeUpgrade, workflow.RegisterOptions{Name: NodeUpgradeName})
 	replayer.RegisterWorkflowWithOptions(ScheduledUpgrade, workflow.RegisterOptions{Name: ScheduledUpgradeName})
+	replayer.RegisterWorkflowWithOptions(FleetUpgrade, workflow.RegisterOptions{Name: FleetUpgradeName})
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
 			file, err := os.Open(filepath.Join(dir, name))

@@ -14,9 +14,6 @@ import (
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
-// Finding is the id of what Check finds.
-const Finding = "node-provider"
-
 // findings collects what stands in the way of one target.
 type findings struct {
 	target string
@@ -24,7 +21,7 @@ type findings struct {
 }
 
 func (f *findings) add(severity upgrade.Severity, message, remedy string) {
-	f.all = append(f.all, upgrade.Finding{ID: Finding, Severity: severity, Target: f.target, Message: message, Remedy: remedy})
+	f.all = append(f.all, upgrade.Finding{ID: upgrade.NodeProvider, Severity: severity, Target: f.target, Message: message, Remedy: remedy})
 }
 
 func (f *findings) stop(message, remedy string) { f.add(upgrade.SeverityError, message, remedy) }
