@@ -109,7 +109,6 @@ health:
 	errorRate.Store(`{"metric":{},"value":[1435781451.781,"0.4"]}`)
 	s.watch(0)
 	s.requireUpgraded()
-	s.record("additions", "")
 
 	for _, w := range []string{"w1", "w2"} {
 		require.Equal(t, fmt.Sprintf("beforeNode %s v1.36.3 v1.37.2\n", w), s.run(w, "cat /var/lib/marks"), "the hook ran once")
