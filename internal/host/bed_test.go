@@ -29,7 +29,9 @@ func TestMain(m *testing.M) {
 	if f := flag.Lookup("test.parallel"); f != nil && f.Value.String() == f.DefValue {
 		_ = f.Value.Set("12")
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	_ = os.RemoveAll(builtRPMs.dir)
+	os.Exit(code)
 }
 
 // bed is a machine to try the host's methods on: a simulated one, or a real worker node of a lab cluster.

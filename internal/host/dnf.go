@@ -104,12 +104,15 @@ func (d dnf) unlocked(w view) []string {
 }
 
 func (d dnf) fetch(w view, chosen []candidate) job {
-	argv := []string{"dnf", "install", "--assumeyes", "--downloadonly", "--setopt=install_weak_deps=False"}
+	argv := []string{"dnf", "install", "--assumeyes", "--downloadonly", dnfKeeps, "--setopt=install_weak_deps=False"}
 	return job{argv: slices.Concat(argv, d.unlocked(w), withVersion(chosen, "-"))}
 }
 
+// dnfKeeps keeps the other packages in the cache when one has been installed: dnf empties it after each transaction.
+const dnfKeeps = "--setopt=keepcache=True"
+
 func (d dnf) install(w view, chosen []candidate) job {
-	argv := []string{"dnf", "install", "--assumeyes", "--setopt=install_weak_deps=False"}
+	argv := []string{"dnf", "install", "--assumeyes", dnfKeeps, "--setopt=install_weak_deps=False"}
 	return job{argv: slices.Concat(argv, d.unlocked(w), withVersion(chosen, "-"))}
 }
 

@@ -91,8 +91,10 @@ func (h *Host) install(ctx context.Context, p packageManager, repository string,
 	if err := p.restoreHolds(ctx); err != nil {
 		return err
 	}
-	if found && end.failure != "" {
-		return p.outcome(op, end)
+	if found {
+		if err := p.outcome(op, end); err != nil {
+			return err
+		}
 	}
 	if missing, err := p.notAt(ctx, v, packages); err != nil || len(missing) == 0 {
 		return err

@@ -143,7 +143,14 @@ func (z zypper) job(w view, chosen []candidate, options ...string) job {
 	return job{argv: append(argv, withVersion(chosen, "=")...), env: append([]string{zypperWaits}, w.env...)}
 }
 
+// zypperSucceeded are exit codes with news: a reboot is suggested, zypper itself was renewed, another repository was passed
+// over as it could not be read (zypper(8), exit codes).
+var zypperSucceeded = []string{"102", "103", "106"}
+
 func (z zypper) outcome(op string, end ending) error {
+	if status, ok := strings.CutPrefix(end.failure, "exit-code, status "); ok && slices.Contains(zypperSucceeded, status) {
+		return nil
+	}
 	return z.jobFailed("zypper", op, end, zypperLocked, rpmLocked)
 }
 
