@@ -37,7 +37,7 @@ type Options struct {
 	Clusters      string // folder for its definition; "" is Dir/clusters
 	ControlPlanes int
 	Workers       int
-	RPM           int // so many of the workers, the last ones, are RPM hosts
+	RPM           int // so many of the workers, the last ones, are RPM hosts: with dnf and with zypper in turn
 	Version       upgrade.Version
 	Offered       []upgrade.Version // what the package repositories have beside Version
 	// Pace is the factor on everything that takes time on a node: 1 is as on a small real one.
@@ -187,8 +187,8 @@ func (b *Bed) makeMachine(n *node, i int, api kubernetes.Interface, key sshKey) 
 		Name: n.name, Dir: filepath.Join(b.opts.Dir, "hosts", n.name), Role: n.role, Version: b.opts.Version,
 		Offered: append([]upgrade.Version{b.opts.Version}, b.opts.Offered...), API: func() kubernetes.Interface { return api }, Kubelet: n.kubelet.Run, Pace: b.opts.Pace, Hook: b.hook,
 	}
-	if i >= len(b.nodes)-b.opts.RPM {
-		o.Distro = machine.Rocky
+	if nth := i - (len(b.nodes) - b.opts.RPM); nth >= 0 {
+		o.Distro = []machine.Distro{machine.Rocky, machine.SUSE}[nth%2]
 	}
 	if n.endpoint != nil {
 		o.Endpoint = n.endpoint.Address()
