@@ -139,3 +139,31 @@ func TestSimulatedZypperIsLocked(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestSimulatedRPMFindings(t *testing.T) {
+	onSimulatedRPM(t, nil, func(t *testing.T, b *bed, r simulatedRPM) {
+		if got := b.findings(t, upgrade.Worker, v136); got != nil {
+			t.Errorf("nothing is the matter: %q", got)
+		}
+		b.sh(t, "echo >> /usr/bin/kubectl; echo 'kubelet 1.37.2-150500.1.1' >> /var/lib/rpm/packages")
+		want := []string{
+			"warning package-state n1: the package kubelet 1.36.3-150500.1.1 and 1.37.2-150500.1.1 is recorded twice: its installation was cut off; the upgrade does it again",
+			"warning package-state n1: the package kubectl is altered: its program is not the one that it brought; the upgrade replaces it; see who did that: rpm --verify kubectl",
+		}
+		if r.manager == "zypper" {
+			b.sh(t, "zypper addlock kubernetes-cni")
+			want = append(want, "warning package-hold n1: the package kubernetes-cni 1.5.0-150500.1.1 is on hold: zypper does not move it along, and refuses if the new kubeadm or kubelet wants a newer one; "+
+				"zypper removelock kubernetes-cni")
+		}
+		got := b.findings(t, upgrade.Worker, v136)
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%q\nwant %q", got, want)
+		}
+		b.machine.LockPackages(true)
+		if got := b.findings(t, upgrade.Worker, v136); slices.ContainsFunc(got, func(f string) bool { return strings.Contains(f, "recorded twice") }) {
+			t.Errorf("while a package manager is at work: %q", got)
+		}
+	})
+}

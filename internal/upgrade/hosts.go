@@ -66,7 +66,7 @@ func checkPackageStates(n Node) []Finding {
 		case PackageTwice:
 			add(BadPackage, SeverityWarning, fmt.Sprintf("the package %s is %s: its installation was cut off; the upgrade does it again", name, pkg.State), "", rpmStates)
 		case PackageAltered:
-			add(BadPackage, SeverityWarning, fmt.Sprintf("the package %s is %s: its program is not the one that it brought; the upgrade replaces it", name, pkg.State),
+			add(BadPackage, SeverityWarning, fmt.Sprintf("the package %s is %s: its program is not the one that it brought; the upgrade replaces it", pkg.Name, pkg.State),
 				"see who did that: rpm --verify "+pkg.Name, rpmStates)
 		case "half-configured", "unpacked":
 			add(BadPackage, SeverityWarning, fmt.Sprintf("the package %s is %s; dpkg is told to complete it before anything is installed", name, pkg.State),
