@@ -28,14 +28,15 @@ func (d dnf) source(ctx context.Context, repository string) (packageSource, erro
 	return d.sourceIn(ctx, dnfRepositories, repository)
 }
 
-// isolate says everything in options: the machine's entry with the other minor, alone. Nothing is installed from there, so
-// no signature is verified either, and no key taken in: dnf does that when it installs.
+// isolate makes dnf use the repository in dir, under the machine's name of it, so that packages come into the ordinary cache
+// where they will be looked for.
 func (d dnf) isolate(ctx context.Context, dir string, s packageSource, v upgrade.Version) (view, error) {
 	minor := v.MinorString()
-	w := view{source: s, dir: dir, options: []string{
-		"--repo=" + s.id, "--setopt=" + s.id + ".baseurl=" + s.folderOf(minor) + "/", "--setopt=" + s.id + ".skip_if_unavailable=False",
-		"--setopt=" + s.id + ".gpgcheck=False", "--setopt=" + s.id + ".repo_gpgcheck=False",
-	}}
+	folder, err := d.repositoryIn(ctx, dir, s, minor)
+	if err != nil {
+		return view{}, err
+	}
+	w := view{source: s, dir: dir, options: []string{"--setopt=reposdir=" + folder, "--repo=" + s.id}}
 	argv := slices.Concat([]string{"dnf", "makecache", "--refresh"}, w.options, d.cacheIn(dir))
 	return w, d.refresh(ctx, "read the package repository", s.base+"/"+minor, argv)
 }

@@ -169,6 +169,17 @@ func (r rpm) sourceIn(ctx context.Context, folder, repository string) (packageSo
 	return r.chooseSource(all, repository, "package repository", "rpm", folder+"/kubernetes.repo")
 }
 
+// repositoryIn makes a folder of repositories in dir: the machine's entry with another minor, alone. Nothing is installed
+// from there, so no signature is verified either, and no key taken in: that is done when the machine's own entry is used.
+func (r rpm) repositoryIn(ctx context.Context, dir string, s packageSource, minor string) (string, error) {
+	folder := dir + "/repos.d"
+	if _, err := r.must(ctx, "look into the package repository from", "install", "-d", "-m", "755", dir, folder); err != nil {
+		return "", err
+	}
+	text := s.with(s.at(minor), map[string]string{"enabled": "1", "gpgcheck": "0", "repo_gpgcheck": "0", "pkg_gpgcheck": "0", "skip_if_unavailable": "0"})
+	return folder, r.write(ctx, folder+"/kubernetes.repo", "600", []byte(text)) // it may have a password
+}
+
 // repositoryFault is the fault of a repository that could not be read.
 func (r rpm) repositoryFault(op, target string, argv []string, out Result, locked ...string) error {
 	said := out.Stdout + "\n" + out.Stderr

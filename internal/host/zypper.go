@@ -45,17 +45,11 @@ func (z zypper) source(ctx context.Context, repository string) (packageSource, e
 }
 
 // isolate makes zypper use repositories and caches in dir, but for the packages themselves, which are in the ordinary cache
-// under the repository's name. Nothing is installed from there, so no signature is verified either, and no key taken in:
-// that is done when the machine's own entry is read.
+// under the machine's name of the repository.
 func (z zypper) isolate(ctx context.Context, dir string, s packageSource, v upgrade.Version) (view, error) {
-	const op = "look into the package repository from"
 	minor := v.MinorString()
-	repositories := dir + "/repos.d"
-	if _, err := z.must(ctx, op, "install", "-d", "-m", "755", dir, repositories); err != nil {
-		return view{}, err
-	}
-	text := s.with(s.at(minor), map[string]string{"enabled": "1", "gpgcheck": "0", "repo_gpgcheck": "0", "pkg_gpgcheck": "0"})
-	if err := z.write(ctx, repositories+"/kubernetes.repo", "600", []byte(text)); err != nil {
+	repositories, err := z.repositoryIn(ctx, dir, s, minor)
+	if err != nil {
 		return view{}, err
 	}
 	env, err := z.unlock(ctx, dir)

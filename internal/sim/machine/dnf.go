@@ -64,7 +64,13 @@ type dnfRun struct {
 
 // configure reads the repositories and what options say about them.
 func (d *dnfRun) configure() int {
-	all, only := d.rpmRepositories(dnfRepos), d.options.set["repo"]
+	folder := dnfRepos
+	for _, option := range d.options.set["setopt"] {
+		if dir, ok := strings.CutPrefix(option, "reposdir="); ok {
+			folder = dir
+		}
+	}
+	all, only := d.rpmRepositories(folder), d.options.set["repo"]
 	for _, id := range slices.Concat(only, d.options.set["enablerepo"]) {
 		i := slices.IndexFunc(all, func(r rpmRepository) bool { return r.id == id })
 		if i < 0 {
