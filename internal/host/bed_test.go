@@ -23,6 +23,9 @@ import (
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
+// atEnd is done when all tests have ended.
+var atEnd []func()
+
 // TestMain lets more tests run at once than there are processors: on simulated machines they wait more than they work.
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -30,7 +33,9 @@ func TestMain(m *testing.M) {
 		_ = f.Value.Set("12")
 	}
 	code := m.Run()
-	_ = os.RemoveAll(builtRPMs.dir)
+	for _, do := range atEnd {
+		do()
+	}
 	os.Exit(code)
 }
 

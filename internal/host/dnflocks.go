@@ -64,9 +64,17 @@ func followList(text, pkg, evr string) string {
 	if len(found) != 1 {
 		return text
 	}
-	start, end := found[0][4], found[0][5]
+	return follow(text, found[0][4], found[0][5], evr)
+}
+
+// follow puts evr, without its epoch, in the place of an older version in text[start:end]. A newer one is left alone: it was
+// not left behind.
+func follow(text string, start, end int, evr string) string {
 	if _, after, ok := strings.Cut(evr, ":"); ok {
 		evr = after
+	}
+	if compareRPM(text[start:end], evr) >= 0 {
+		return text
 	}
 	return text[:start] + evr + text[end:]
 }
@@ -99,9 +107,6 @@ func followTOML(text, pkg, evr string) string {
 	if at == nil {
 		return text
 	}
-	if _, after, ok := strings.Cut(evr, ":"); ok {
-		evr = after
-	}
-	parts[mine[0]] = part[:at[2]] + evr + part[at[3]:]
+	parts[mine[0]] = follow(part, at[2], at[3], evr)
 	return strings.Join(parts, "")
 }

@@ -73,6 +73,7 @@ func TestVersionLocksFollow(t *testing.T) {
 		"without an epoch": {"kubelet-1.36.3-150500.1.1\n", "kubelet-1.37.2-150500.1.1\n"},
 		"of a machine":     {"kubelet-0:1.36.3-150500.1.1.x86_64\n", "kubelet-0:1.37.2-150500.1.1.x86_64\n"},
 		"there already":    {"kubelet-0:1.37.2-150500.1.1.*\n", "kubelet-0:1.37.2-150500.1.1.*\n"},
+		"a newer one":      {"kubelet-0:1.37.3-150500.1.1.*\n", "kubelet-0:1.37.3-150500.1.1.*\n"},
 		"a choice":         {"kubelet-0:1.36.3-1.*\nkubelet-0:1.36.4-1.*\n", "kubelet-0:1.36.3-1.*\nkubelet-0:1.36.4-1.*\n"},
 		"a pattern":        {"kubelet-0:1.36.*\nkubelet-*\n", "kubelet-0:1.36.*\nkubelet-*\n"},
 		"excluded":         {"!kubelet-0:1.36.3-150500.1.1.*\n", "!kubelet-0:1.36.3-150500.1.1.*\n"},
@@ -89,6 +90,7 @@ func TestVersionLocksFollow(t *testing.T) {
 	for text, want := range map[string]string{
 		lock("=", "1.36.3-150500.1.1"):   lock("=", evr),
 		lock("=", "0:1.36.3-150500.1.1"): lock("=", "0:"+evr),
+		lock("=", "1.37.3-150500.1.1"):   lock("=", "1.37.3-150500.1.1"),
 		lock("<", "1.37"):                lock("<", "1.37"),
 		lock("=", "1-1") + vim + strings.TrimPrefix(lock("=", "1-1"), head): lock("=", "1-1") + vim + strings.TrimPrefix(lock("=", "1-1"), head),
 		head + vim: head + vim,

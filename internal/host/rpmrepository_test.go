@@ -1,3 +1,5 @@
+//go:build linux
+
 package host_test
 
 import (
@@ -68,6 +70,7 @@ func newRPMRepository(t *testing.T) *rpmRepository {
 		if builtRPMs.dir, builtRPMs.err = os.MkdirTemp("", "pawl-rpm"); builtRPMs.err != nil {
 			return
 		}
+		atEnd = append(atEnd, func() { _ = os.RemoveAll(builtRPMs.dir) })
 		if out, err := exec.CommandContext(t.Context(), "bash", "-c", buildRPMs, "bash", builtRPMs.dir).CombinedOutput(); err != nil {
 			builtRPMs.err = fmt.Errorf("build packages: %w\n%s", err, out)
 		}
