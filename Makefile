@@ -23,13 +23,15 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The Debian packages that the tests and the lab call. A program that is there already is left alone. chromium is for
-# the test of Temporal's UI.
+# the test of Temporal's UI, dnf, zypper and what makes packages for them are for the tests of hosts that have these.
 .PHONY: deps
 deps: ## Install the Debian packages that lab and tests need (root)
-	@lack=; for need in debootstrap:debootstrap ip:iproute2 ssh:openssh-client chromium:chromium; do \
+	@lack=; for need in debootstrap:debootstrap ip:iproute2 ssh:openssh-client chromium:chromium \
+	  dnf:dnf zypper:zypper rpmbuild:rpm createrepo_c:createrepo-c gpg:gpg; do \
 	  command -v $${need%%:*} >/dev/null || lack="$$lack $${need##*:}"; done; \
 	test -x /usr/sbin/sshd || lack="$$lack openssh-server"; \
 	if [ -n "$$lack" ]; then ./lab/apt-install.sh $$lack; fi
+	@./scripts/dnf-plugins.sh $(BIN)/dnf-plugins-core
 
 .PHONY: build
 build: pawl temporal sim ## All programs but the lab's, into bin/
@@ -53,7 +55,7 @@ lab: ## bin/pawl-lab
 	$(call build,pawl-lab,lab,./cmd/pawl-lab)
 
 .PHONY: test
-test: build ## All tests that need no root, in minutes; simulated clusters are upgraded on the way
+test: build ## All tests but e2e, in minutes; simulated clusters are upgraded on the way. As root also those of the real dnf and zypper
 	go test -timeout 40m ./...
 	go test -C temporal ./...
 	go test -C lab ./...

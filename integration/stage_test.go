@@ -24,6 +24,7 @@ import (
 	"github.com/pawl-dev/pawl/internal/recording"
 	"github.com/pawl-dev/pawl/internal/sim/bed"
 	"github.com/pawl-dev/pawl/internal/sim/controlplane"
+	"github.com/pawl-dev/pawl/internal/sim/machine"
 	"github.com/pawl-dev/pawl/internal/sim/scenario"
 	"github.com/pawl-dev/pawl/internal/sim/simtest"
 	"github.com/pawl-dev/pawl/internal/upgrade"
@@ -239,7 +240,7 @@ func (s *stage) requireUpgraded(passedOver ...string) {
 		require.NotContains(s.t, n.Annotations, "pawl.dev/cordoned-by", n.Name)
 	}
 	for _, n := range nodes.Items {
-		require.Equal(s.t, "kubeadm\nkubectl\nkubelet\n", s.run(n.Name, "apt-mark showhold"), "holds of %s", n.Name)
+		s.requireHolds(n.Name)
 		require.Equal(s.t, to+"\n", s.run(n.Name, "kubeadm version -o short"), n.Name)
 	}
 	pods, err := s.Client().CoreV1().Pods(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{LabelSelector: "tier=control-plane"})
@@ -260,6 +261,19 @@ func (s *stage) requireUpgraded(passedOver ...string) {
 			require.Equal(s.t, want, step.State, "%s of %s", step.Step, n.Node)
 		}
 	}
+}
+
+// requireHolds requires that nothing on a machine moves the packages by itself.
+func (s *stage) requireHolds(node string) {
+	s.t.Helper()
+	line, want := "apt-mark showhold", "kubeadm\nkubectl\nkubelet\n"
+	switch s.Machine(node).Options().Distro {
+	case machine.Rocky:
+		line, want = "grep exclude /etc/yum.repos.d/kubernetes.repo", "exclude=kubelet kubeadm kubectl cri-tools kubernetes-cni\n"
+	case machine.SUSE:
+		line, want = "zypper locks", "1 | kubeadm | package | (any)\n2 | kubectl | package | (any)\n3 | kubelet | package | (any)\n"
+	}
+	require.Equal(s.t, want, s.run(node, line), "holds of %s", node)
 }
 
 // run runs a command line on a machine as root.

@@ -2,12 +2,9 @@ package host
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
-	"time"
 
-	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -32,129 +29,19 @@ func (a apt) listing(ctx context.Context) (string, error) {
 	return versions + "\n# on hold\n" + held, nil
 }
 
-// available looks into the repository of v's minor with package lists of its own.
-func (a apt) available(ctx context.Context, repository string, v upgrade.Version) ([]upgrade.Version, error) {
-	s, err := a.source(ctx, repository)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := a.must(ctx, "make a folder", "install", "-d", "-m", "755", "/run/pawl"); err != nil {
-		return nil, err
-	}
-	made, err := a.must(ctx, "make a folder", "mktemp", "-d", "/run/pawl/look.XXXXXXXX")
-	if err != nil {
-		return nil, err
-	}
-	dir := strings.TrimSpace(made)
-	defer a.remove(ctx, dir)
-	options, err := a.isolate(ctx, dir, s, v)
-	if err != nil {
-		return nil, err
-	}
-	offered, err := a.offered(ctx, options, []string{"kubeadm"})
-	if err != nil {
-		return nil, err
-	}
-	versions := versionsOf(offered, "kubeadm")
-	return slices.DeleteFunc(versions, func(w upgrade.Version) bool { return !w.SameMinor(v) }), nil
-}
-
-// download fetches the packages into apt's ordinary cache, so that install finds them there, with package lists of
-// its own, so that the machine goes on seeing its present repository until its turn comes.
-func (a apt) download(ctx context.Context, repository string, v upgrade.Version, packages []string) error {
-	unit := "pawl-apt-download-" + v.String()
-	dir := "/run/pawl/" + unit
-	const op = "download packages"
-	end, found, err := a.awaitJob(ctx, job{unit: unit})
-	if err != nil {
-		return err
-	}
-	if !found {
-		argv, err := a.prepareDownload(ctx, dir, repository, v, packages)
-		if err != nil {
-			a.remove(ctx, dir)
-			return err
-		}
-		if end, err = a.runJob(ctx, job{unit: unit, argv: argv}); err != nil {
-			return err // perhaps it runs, and needs the folder
-		}
-	}
-	a.remove(ctx, dir)
-	return a.aptFault(op, end)
-}
-
-// prepareDownload makes the package lists in dir and returns the command that fetches the packages.
-func (a apt) prepareDownload(ctx context.Context, dir, repository string, v upgrade.Version, packages []string) ([]string, error) {
-	s, err := a.source(ctx, repository)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := a.must(ctx, "make a folder", "install", "-d", "-m", "755", "/run/pawl", dir); err != nil {
-		return nil, err
-	}
-	options, err := a.isolate(ctx, dir, s, v)
-	if err != nil {
-		return nil, err
-	}
-	wanted, err := a.wanted(ctx, options, v, packages)
-	if err != nil {
-		return nil, err
-	}
-	argv := []string{"apt-get", "install", "--yes", "--download-only", "--allow-change-held-packages", "-o", lockTimeout}
-	return append(append(argv, options...), wanted...), nil
-}
-
 // lockTimeout makes apt wait for another apt, such as unattended-upgrades, instead of failing (apt 1.9.11 and later).
 const lockTimeout = "DPkg::Lock::Timeout=300"
 
-// install brings the packages to v.
-func (a apt) install(ctx context.Context, repository string, v upgrade.Version, packages []string) error {
-	op := "install " + strings.Join(packages, ", ") + " " + v.String()
-	unit := "pawl-apt-install-" + strings.Join(packages, "-") + "-" + v.String()
-	// Before all else: an apt that an earlier run started must be left alone until it ends.
-	end, found, err := a.awaitJob(ctx, job{unit: unit})
-	if err != nil {
-		return err
-	}
-	if err := a.restoreHolds(ctx); err != nil {
-		return err
-	}
-	if found && end.failure != "" {
-		return a.aptFault(op, end)
-	}
-	if missing, err := a.notAt(ctx, v, packages); err != nil || len(missing) == 0 {
-		return err
-	}
-	if err := a.repair(ctx); err != nil {
-		return err
-	}
-	if err := a.switchRepository(ctx, repository, v); err != nil {
-		return err
-	}
-	wanted, err := a.wanted(ctx, nil, v, packages)
-	if err != nil {
-		return err
-	}
-	if err := a.recordHolds(ctx); err != nil {
-		return err
-	}
+// fetch leaves the machine's own lists alone. Holds are of no interest to an apt that only downloads.
+func (apt) fetch(w view, chosen []candidate) job {
+	argv := []string{"apt-get", "install", "--yes", "--download-only", "--allow-change-held-packages", "-o", lockTimeout}
+	return job{argv: slices.Concat(argv, w.options, withVersion(chosen, "="))}
+}
+
+func (apt) install(w view, chosen []candidate) job {
 	argv := []string{"apt-get", "install", "--yes", "--allow-change-held-packages", "--no-remove", "--no-install-recommends",
 		"-o", lockTimeout, "-o", "Dpkg::Options::=--force-confold"}
-	if end, err = a.runJob(ctx, job{unit: unit, argv: append(argv, wanted...)}); err != nil {
-		return err
-	}
-	restored := a.restoreHolds(ctx) // also when apt has failed
-	if err := firstError(a.aptFault(op, end), restored); err != nil {
-		return err
-	}
-	missing, err := a.notAt(ctx, v, packages)
-	if err != nil {
-		return err
-	}
-	if len(missing) > 0 {
-		return fault.New(fault.VerificationFailed, op+" on", a.node, "apt succeeded, but there is "+strings.Join(missing, ", "), "")
-	}
-	return nil
+	return job{argv: slices.Concat(argv, w.options, withVersion(chosen, "="))}
 }
 
 // notAt describes those of the packages that are not installed, whole and configured, at v.
@@ -188,10 +75,10 @@ func (a apt) notAt(ctx context.Context, v upgrade.Version, packages []string) ([
 
 // repair completes what an interrupted dpkg left behind: packages that are unpacked but not configured, or a journal
 // in /var/lib/dpkg/updates (dpkg(1), --configure; apt refuses to work until then).
-func (a apt) repair(ctx context.Context) error {
+func (a apt) repair(ctx context.Context, _ []string) error {
 	const op, unit = "repair packages", "pawl-dpkg-configure"
 	if end, found, err := a.awaitJob(ctx, job{unit: unit}); err != nil || found && end.failure != "" {
-		return firstError(err, a.aptFault(op, end))
+		return firstError(err, a.outcome(op, end))
 	}
 	states, err := a.must(ctx, op, "dpkg-query", "-W", "-f", "${db:Status-Status}\n")
 	if err != nil {
@@ -212,73 +99,15 @@ func (a apt) repair(ctx context.Context) error {
 		return nil
 	}
 	end, err := a.runJob(ctx, job{unit: unit, argv: []string{"dpkg", "--force-confold", "--configure", "-a"}})
-	return firstError(err, a.aptFault(op, end))
+	return firstError(err, a.outcome(op, end))
 }
 
-// wanted are the packages as "name=version" with the Debian revision that the repository has.
-func (a apt) wanted(ctx context.Context, options []string, v upgrade.Version, packages []string) ([]string, error) {
-	offered, err := a.offered(ctx, options, packages)
-	if err != nil {
-		return nil, err
-	}
-	var wanted []string
-	for _, pkg := range packages {
-		full := pick(offered, pkg, v)
-		if full == "" {
-			return nil, fault.New(fault.PreflightFailed, "find "+pkg+" "+v.String()+" for", a.node,
-				"the package repository has "+listVersions(versionsOf(offered, pkg)),
-				"name one of these as the target, or wait until the mirror has it")
-		}
-		wanted = append(wanted, pkg+"="+full)
-	}
-	return wanted, nil
-}
-
-func (a apt) offered(ctx context.Context, options, packages []string) ([]candidate, error) {
-	argv := append(append([]string{"apt-cache", "madison"}, options...), packages...)
-	out, err := a.must(ctx, "list available packages", argv...)
+func (a apt) offered(ctx context.Context, w view, packages []string) ([]candidate, error) {
+	out, err := a.must(ctx, "list available packages", slices.Concat([]string{"apt-cache", "madison"}, w.options, packages)...)
 	return parseMadison(out), err
 }
 
-// aptFault is the fault of a job of apt or dpkg that failed, nil when it did not.
-func (a apt) aptFault(op string, end ending) error {
-	if end.failure == "" {
-		return nil
-	}
-	// apt gave up waiting, or dpkg, which never waits, was called: somebody else is busy with it.
-	if strings.Contains(end.output, "Could not get lock") || strings.Contains(end.output, "lock was locked by another process") {
-		return fault.New(fault.Conflict, op+" on", a.node, "another package manager is running: "+tail(end.output), "")
-	}
-	return fault.New(fault.CommandFailed, op+" on", a.node, "apt failed ("+end.failure+"): "+tail(end.output), "")
-}
-
-// remove removes a temporary folder, also when ctx has ended.
-func (h *Host) remove(ctx context.Context, dir string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	_, _ = h.root(ctx, "rm", "-rf", dir) // under /run: gone at the next boot at the latest
-}
-
-func listVersions(versions []upgrade.Version) string {
-	if len(versions) == 0 {
-		return "no version of it"
-	}
-	var names []string
-	for _, v := range versions {
-		names = append(names, v.String())
-	}
-	const most = 12
-	if n := len(names); n > most {
-		return fmt.Sprintf("%d versions, the newest of them %s", n, strings.Join(names[n-most:], ", "))
-	}
-	return strings.Join(names, ", ")
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+// outcome also knows the words of apt that gave up waiting, and of dpkg, which never waits.
+func (a apt) outcome(op string, end ending) error {
+	return a.jobFailed("apt", op, end, "Could not get lock", "lock was locked by another process")
 }

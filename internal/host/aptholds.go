@@ -42,7 +42,7 @@ func (a apt) restoreHolds(ctx context.Context) error {
 		return err
 	}
 	if r.ExitCode != 0 {
-		return a.aptFault(op, ending{failure: fmt.Sprintf("apt-mark exited with %d", r.ExitCode), output: r.Stdout + "\n" + r.Stderr})
+		return a.outcome(op, ending{failure: fmt.Sprintf("apt-mark exited with %d", r.ExitCode), output: r.Stdout + "\n" + r.Stderr})
 	}
 	_, err = a.must(ctx, op, "rm", "-f", holdsFile)
 	return err

@@ -3,7 +3,6 @@ package host
 import (
 	"bytes"
 	"context"
-	"slices"
 	"strings"
 
 	"github.com/pawl-dev/pawl/internal/fault"
@@ -13,51 +12,16 @@ import (
 // aptHelper fetches files as apt does: with its proxies, credentials and certificates. It is part of apt.
 const aptHelper = "/usr/lib/apt/apt-helper"
 
-// source finds the machine's entry for Kubernetes packages.
-func (a apt) source(ctx context.Context, repository string) (aptSource, error) {
-	all, err := a.sources(ctx)
+func (a apt) source(ctx context.Context, repository string) (packageSource, error) {
+	all, err := a.sourcesIn(ctx, "deb", parseSources, []string{"*.list", "*.sources"}, "/etc/apt/sources.list", "/etc/apt/sources.list.d")
 	if err != nil {
-		return aptSource{}, err
+		return packageSource{}, err
 	}
-	var other string
-	for _, s := range all {
-		if s.matches(repository) {
-			return s, nil
-		}
-		if s.matches("") {
-			other = s.file + " names " + s.base + ", "
-		}
-	}
-	return aptSource{}, fault.New(fault.PreflightFailed, "find the Kubernetes package repository of", a.node,
-		other+"no apt source names "+strings.TrimRight(repository, "/")+"/vX.Y/deb/",
-		"add it to /etc/apt/sources.list.d/kubernetes.list or put packages.repository of the cluster's definition right")
+	return a.chooseSource(all, repository, "apt source", "deb", "/etc/apt/sources.list.d/kubernetes.list")
 }
 
-// sources are all entries that may be for Kubernetes packages.
-func (a apt) sources(ctx context.Context) ([]aptSource, error) {
-	// grep's exit code is 1 when there is none and 2 when a file is missing, which is usual. As root: entries with
-	// credentials may not be readable for everybody.
-	r, err := a.root(ctx, "grep", "-RlsE", "--include=*.list", "--include=*.sources", "/v[0-9]+[.][0-9]+/deb",
-		"/etc/apt/sources.list", "/etc/apt/sources.list.d")
-	if err != nil {
-		return nil, err
-	}
-	var all []aptSource
-	files := strings.Fields(r.Stdout)
-	slices.Sort(files)
-	for _, file := range files {
-		content, err := a.read(ctx, file)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, parseSources(file, content)...)
-	}
-	return all, nil
-}
-
-// isolate reads the repository of v's minor into dir and returns the options that make apt use that and nothing else.
-// The machine's own lists, caches and configuration are not touched.
-func (a apt) isolate(ctx context.Context, dir string, s aptSource, v upgrade.Version) ([]string, error) {
+// isolate makes apt use lists in dir and nothing else. The machine's own lists, caches and configuration are not touched.
+func (a apt) isolate(ctx context.Context, dir string, s packageSource, v upgrade.Version) (view, error) {
 	const op = "look into the package repository from"
 	minor := v.MinorString()
 	entry := s.at(minor)
@@ -66,7 +30,7 @@ func (a apt) isolate(ctx context.Context, dir string, s aptSource, v upgrade.Ver
 		// only one that counts. When it cannot be fetched, the machine's own is tried.
 		key := dir + "/Release.asc"
 		if r, err := a.root(ctx, aptHelper, "download-file", s.keyURI(minor), key); err != nil {
-			return nil, err
+			return view{}, err
 		} else if r.ExitCode == 0 {
 			entry = strings.ReplaceAll(entry, s.signedBy, key)
 		}
@@ -76,45 +40,37 @@ func (a apt) isolate(ctx context.Context, dir string, s aptSource, v upgrade.Ver
 		list = dir + "/kubernetes.sources"
 	}
 	if err := a.write(ctx, list, "644", []byte(entry+"\n")); err != nil {
-		return nil, err
+		return view{}, err
 	}
 	// Package methods run as user _apt, who must be able to read here.
 	if _, err := a.must(ctx, op, "chmod", "755", dir); err != nil {
-		return nil, err
+		return view{}, err
 	}
 	if _, err := a.must(ctx, op, "install", "-d", "-m", "755", dir+"/lists", dir+"/lists/partial"); err != nil {
-		return nil, err
+		return view{}, err
 	}
 	options := []string{
 		"-o", "Dir::Etc::SourceList=" + list, "-o", "Dir::Etc::SourceParts=-",
 		"-o", "Dir::State::Lists=" + dir + "/lists",
 		"-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=",
 	}
-	return options, a.update(ctx, "read the package repository", s.base+"/"+minor, options...)
+	err := a.update(ctx, "read the package repository", s.base+"/"+minor, options...)
+	return view{source: s, dir: dir, options: options}, err
 }
 
-// switchRepository makes the machine's entry name v's minor and reads its package lists. Each part is left out when
-// it is done already.
-func (a apt) switchRepository(ctx context.Context, repository string, v upgrade.Version) error {
-	s, err := a.source(ctx, repository)
-	if err != nil {
-		return err
-	}
+func (a apt) switchTo(ctx context.Context, s packageSource, v upgrade.Version) (view, error) {
 	minor := v.MinorString()
 	if s.minor != minor {
 		if err := a.refreshKey(ctx, s, minor); err != nil {
-			return err
+			return view{}, err
 		}
-		content, err := a.read(ctx, s.file)
-		if err != nil {
-			return err
-		}
-		if err := a.write(ctx, s.file, "644", []byte(strings.Replace(content, s.text, s.at(minor), 1))); err != nil {
-			return err
+		if err := a.rewriteSource(ctx, s, minor); err != nil {
+			return view{}, err
 		}
 	}
 	// Only this file's repositories are read: another one that is down must not stop the upgrade.
-	return a.update(ctx, "read the package lists of", a.node, "-o", "Dir::Etc::SourceList="+s.file, "-o", "Dir::Etc::SourceParts=-", "-o", "APT::Get::List-Cleanup=0")
+	return view{source: s}, a.update(ctx, "read the package lists of", a.node,
+		"-o", "Dir::Etc::SourceList="+s.file, "-o", "Dir::Etc::SourceParts=-", "-o", "APT::Get::List-Cleanup=0")
 }
 
 // update reads package lists. Error-Mode=any makes a list that could not be fetched an error, where apt would go on
@@ -135,7 +91,7 @@ func (a apt) update(ctx context.Context, op, target string, options ...string) e
 // refreshKey puts the repository's present signing key in front of the keyring that the entry names: keys expire, and
 // of two copies the first counts. The keyring may hold other repositories' keys, so nothing is taken out of it.
 // A key that cannot be fetched is no fault here: apt verifies the repository and says so if it is needed.
-func (a apt) refreshKey(ctx context.Context, s aptSource, minor string) error {
+func (a apt) refreshKey(ctx context.Context, s packageSource, minor string) error {
 	if s.signedBy == "" {
 		return nil
 	}

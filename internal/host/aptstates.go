@@ -9,9 +9,6 @@ import (
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
-// dependencies are packages of Kubernetes' repository that the others depend on, and that nothing puts on hold by itself.
-var dependencies = []string{"kubernetes-cni", "cri-tools"}
-
 // states are packages that are not there, not whole, or on hold. While some apt or dpkg is at work they are on their way
 // to something else, and nothing is said of them.
 func (a apt) states(ctx context.Context) ([]upgrade.Package, upgrade.Version, error) {

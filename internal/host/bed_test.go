@@ -23,13 +23,20 @@ import (
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
+// atEnd is done when all tests have ended.
+var atEnd []func()
+
 // TestMain lets more tests run at once than there are processors: on simulated machines they wait more than they work.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if f := flag.Lookup("test.parallel"); f != nil && f.Value.String() == f.DefValue {
 		_ = f.Value.Set("12")
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	for _, do := range atEnd {
+		do()
+	}
+	os.Exit(code)
 }
 
 // bed is a machine to try the host's methods on: a simulated one, or a real worker node of a lab cluster.

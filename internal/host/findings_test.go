@@ -72,8 +72,8 @@ func TestSimulatedFindings(t *testing.T) {
 		{name: "a package is being installed", files: []string{status},
 			provoke: func(t *testing.T) {
 				edit(t, status, kubelet, "Package: kubelet\nStatus: install ok half-installed")
-				b.machine.LockDpkg(true)
-				t.Cleanup(func() { b.machine.LockDpkg(false) })
+				b.machine.LockPackages(true)
+				t.Cleanup(func() { b.machine.LockPackages(false) })
 			}},
 		{name: "the kubelet is not from a package", files: []string{status},
 			provoke: func(t *testing.T) { edit(t, status, kubelet, "Package: kubelet\nStatus: unknown ok not-installed") },

@@ -193,6 +193,7 @@ func aptHost(end, output, installed string) []answer {
 		{when: "find /var/lib/dpkg/updates"},
 		{when: "grep", stdout: "/etc/apt/sources.list.d/kubernetes.list\n", exit: 2},
 		{when: "cat /etc/apt/sources.list.d/kubernetes.list", stdout: sourceList},
+		{when: "stat -c %a /etc/apt/sources.list.d/kubernetes.list", stdout: "644\n"},
 		{when: "/usr/lib/apt/apt-helper download-file"},
 		{when: "cat /run/pawl/Release.asc", stdout: "-----BEGIN PGP PUBLIC KEY BLOCK-----\nVersion: x\n\nbmV3\n=abcd\n-----END PGP PUBLIC KEY BLOCK-----\n"},
 		{when: "cat /etc/apt/keyrings/kubernetes-apt-keyring.gpg", stdout: "old"},
@@ -287,13 +288,18 @@ func TestObserve(t *testing.T) {
 			t.Errorf("%+v, %v", got, err)
 		}
 	})
-	t.Run("a system without apt", func(t *testing.T) {
-		h, _ := hosted(t, append(base, answer{when: "cat /etc/os-release", stdout: "ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n"})...)
-		got, err := h.Observe(t.Context(), "", []upgrade.Version{v137})
-		if err != nil || got.OS != "rocky" || !strings.Contains(got.Problem, "wanted one with apt") {
-			t.Errorf("%+v, %v", got, err)
-		}
-	})
+	for name, c := range map[string]struct{ release, os, says string }{
+		"another package manager": {"ID=flatcar\nID_LIKE=coreos\n", "flatcar", "the operating system is flatcar, wanted one with apt (Debian, Ubuntu), dnf (Red Hat, Fedora) or zypper (SUSE)"},
+		"yum alone":               {"ID=\"amzn\"\nID_LIKE=\"centos rhel fedora\"\n", "amzn", "the operating system is amzn without dnf (yum before it is not supported)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, _ := hosted(t, append(base, answer{when: "cat /etc/os-release", stdout: c.release}, answer{when: "dnf --version", exit: 127})...)
+			got, err := h.Observe(t.Context(), "", []upgrade.Version{v137})
+			if err != nil || got.OS != c.os || !strings.Contains(got.Problem, c.says) {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+	}
 	t.Run("a host that cannot be reached", func(t *testing.T) {
 		gone := fault.New(fault.Unreachable, "connect to", "x", "no", "")
 		h, _ := hosted(t, answer{when: "", err: gone})

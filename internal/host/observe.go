@@ -31,7 +31,10 @@ func (h *Host) Observe(ctx context.Context, repository string, minors []upgrade.
 	if seen.Kubeadm, err = h.kubeadmVersion(ctx); err != nil {
 		return seen, err
 	}
-	packages, err := h.packagesOf(system)
+	packages, err := h.packagesOf(ctx, system)
+	if fault.Is(err, fault.Unreachable, fault.Unauthorized, fault.OutcomeUnknown) {
+		return seen, err
+	}
 	if err != nil {
 		seen.Problem = err.Error()
 		return seen, nil
@@ -41,7 +44,7 @@ func (h *Host) Observe(ctx context.Context, repository string, minors []upgrade.
 		return seen, err
 	}
 	for _, v := range minors {
-		offered, err := packages.available(ctx, repository, v)
+		offered, err := h.available(ctx, packages, repository, v)
 		if fault.Is(err, fault.Unreachable, fault.Unauthorized, fault.OutcomeUnknown) {
 			return seen, err // of the host, not of the repository
 		}

@@ -29,14 +29,14 @@ func TestParseMadison(t *testing.T) {
  kubernetes-cni | something | x
 N: Unable to locate package kubectl
 `)
-	if got := pick(offered, "kubeadm", v137); got != "1.37.2-1.1" {
-		t.Errorf("kubeadm: %q", got)
+	if got, ok := pick(offered, "kubeadm", v137); got.full != "1.37.2-1.1" || ok != (got.full != "") {
+		t.Errorf("kubeadm: %+v", got)
 	}
-	if got := pick(offered, "kubelet", v137); got != "1:1.37.2-00" {
-		t.Errorf("kubelet: %q", got)
+	if got, ok := pick(offered, "kubelet", v137); got.full != "1:1.37.2-00" || ok != (got.full != "") {
+		t.Errorf("kubelet: %+v", got)
 	}
-	if got := pick(offered, "kubectl", v137); got != "" {
-		t.Errorf("kubectl: %q", got)
+	if got, ok := pick(offered, "kubectl", v137); got.full != "" || ok != (got.full != "") {
+		t.Errorf("kubectl: %+v", got)
 	}
 	if got := versionsOf(offered, "kubeadm"); !slices.Equal(got, []upgrade.Version{upgrade.MustVersion("v1.37.0-rc.1"), v137}) {
 		t.Errorf("%v", got)
@@ -78,16 +78,16 @@ error: error execution phase preflight: [preflight] Some fatal errors occurred:
 func TestParseSources(t *testing.T) {
 	for name, c := range map[string]struct {
 		file, content string
-		want          []aptSource
+		want          []packageSource
 		at            string // of the first, for v1.37
 	}{
-		"one line": {"a.list", "# deb https://pkgs.k8s.io/core:/stable:/v1.30/deb/ /\n" + sourceList, []aptSource{
+		"one line": {"a.list", "# deb https://pkgs.k8s.io/core:/stable:/v1.30/deb/ /\n" + sourceList, []packageSource{
 			{base: "https://pkgs.k8s.io/core:/stable:", minor: "v1.36", signedBy: "/etc/apt/keyrings/kubernetes-apt-keyring.gpg"}},
 			"deb [signed-by=/etc/apt/keyrings/kubernetes-apt-keyring.gpg] https://pkgs.k8s.io/core:/stable:/v1.37/deb/ /"},
-		"mirror with port and options": {"a.list", "deb [arch=amd64 signed-by=/k.asc] http://m.example:8081/apt/k8s/v1.36/deb /", []aptSource{
+		"mirror with port and options": {"a.list", "deb [arch=amd64 signed-by=/k.asc] http://m.example:8081/apt/k8s/v1.36/deb /", []packageSource{
 			{base: "http://m.example:8081/apt/k8s", minor: "v1.36", signedBy: "/k.asc"}},
 			"deb [arch=amd64 signed-by=/k.asc] http://m.example:8081/apt/k8s/v1.37/deb /"},
-		"deb822": {"a.sources", "Types: deb\nURIs: https://deb.debian.org/debian\nSuites: bookworm\n\nTypes: deb\nURIs:https://pkgs.k8s.io/core:/stable:/v1.36/deb/\nSuites: /\nSigned-By: /k.gpg\n", []aptSource{
+		"deb822": {"a.sources", "Types: deb\nURIs: https://deb.debian.org/debian\nSuites: bookworm\n\nTypes: deb\nURIs:https://pkgs.k8s.io/core:/stable:/v1.36/deb/\nSuites: /\nSigned-By: /k.gpg\n", []packageSource{
 			{base: "https://pkgs.k8s.io/core:/stable:", minor: "v1.36", signedBy: "/k.gpg"}},
 			"Types: deb\nURIs:https://pkgs.k8s.io/core:/stable:/v1.37/deb/\nSuites: /\nSigned-By: /k.gpg\n"},
 		"disabled":     {"a.sources", "Enabled: no\nTypes: deb\nURIs: https://pkgs.k8s.io/core:/stable:/v1.36/deb/\nSuites: /\n", nil, ""},
@@ -124,7 +124,7 @@ func TestSourceMatches(t *testing.T) {
 		{"https://pkgs.k8s.io/addons:/cri-o:/stable:", "", false},
 		{"https://mirror.example/k8s", "https://mirror.example/k8s", true},
 	} {
-		if got := (aptSource{base: c.base}).matches(c.repository); got != c.want {
+		if got := (packageSource{base: c.base}).matches(c.repository); got != c.want {
 			t.Errorf("%s matches %q: %v", c.base, c.repository, got)
 		}
 	}

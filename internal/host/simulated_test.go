@@ -184,13 +184,13 @@ func TestSimulatedKubeadmRefuses(t *testing.T) {
 func TestSimulatedDpkgIsLocked(t *testing.T) {
 	t.Parallel()
 	b := simulated(t, func(o *machine.Options) { o.Pace = 0.002 })
-	b.machine.LockDpkg(true)
+	b.machine.LockPackages(true)
 	for range 2 { // the second time it begins with the holds, which apt-mark cannot put back either
 		if err := b.host.Install(t.Context(), b.repository, v137, "kubectl"); !fault.Is(err, fault.Conflict) || !strings.Contains(err.Error(), "lock") {
 			t.Errorf("%v", err)
 		}
 	}
-	b.machine.LockDpkg(false)
+	b.machine.LockPackages(false)
 	if err := b.host.Install(t.Context(), b.repository, v137, "kubectl"); err != nil {
 		t.Fatal(err)
 	}
@@ -306,15 +306,6 @@ func TestSimulatedKubeletDoesNotKnowAFlag(t *testing.T) {
 	}
 	if got := b.sh(t, "journalctl --sync; journalctl -u kubelet"); !strings.Contains(got, "unknown flag: --pod-infra-container-image") {
 		t.Errorf("journal: %s", got)
-	}
-}
-
-func TestSimulatedRPMHostIsObserved(t *testing.T) {
-	t.Parallel()
-	b := simulated(t, func(o *machine.Options) { o.Distro = machine.Rocky })
-	seen, err := b.host.Observe(t.Context(), "", []upgrade.Version{v137})
-	if err != nil || seen.OS != "rocky" || seen.Kubeadm != v136 || !strings.Contains(seen.Problem, "wanted one with apt") {
-		t.Errorf("%+v, %v", seen, err)
 	}
 }
 

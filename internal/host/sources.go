@@ -2,22 +2,27 @@ package host
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"errors"
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/pawl-dev/pawl/internal/fault"
 )
 
-// aptSource is one entry for Kubernetes packages in apt's configuration: a line of a .list file or a stanza of a
-// .sources file (sources.list(5)). The repositories of pkgs.k8s.io, and mirrors of them, have one folder per minor:
-// https://pkgs.k8s.io/core:/stable:/v1.37/deb/.
-type aptSource struct {
+// packageSource is one entry for Kubernetes packages in a package manager's configuration: a line of a .list file or a
+// stanza of a .sources file (sources.list(5)), a section of a .repo file (dnf.conf(5)). The repositories of pkgs.k8s.io,
+// and mirrors of them, have one folder per minor: https://pkgs.k8s.io/core:/stable:/v1.37/deb/.
+type packageSource struct {
 	file     string
-	text     string // the line or stanza as it is, options and all
+	text     string // the entry as it is, options and all
 	base     string // https://pkgs.k8s.io/core:/stable:
 	minor    string // v1.37
-	signedBy string // the keyring file; empty when there is none or when the key stands in the entry itself
+	folder   string // of a minor: deb or rpm
+	signedBy string // apt: the keyring file; empty when there is none or when the key stands in the entry itself
+	id       string // dnf and zypper: the section's name
 }
 
 var (
@@ -29,14 +34,14 @@ var (
 
 // parseSources finds the entries with folders per minor in one file. Other projects have such folders too, so matches
 // has the last word.
-func parseSources(file, content string) []aptSource {
-	var found []aptSource
+func parseSources(file, content string) []packageSource {
+	var found []packageSource
 	for _, entry := range entries(file, content) {
 		uri := sourceURI.FindStringSubmatch(withoutComments(entry))
 		if uri == nil || disabled.MatchString(entry) {
 			continue
 		}
-		s := aptSource{file: file, text: entry, base: uri[1], minor: uri[2]}
+		s := packageSource{file: file, text: entry, base: uri[1], minor: uri[2], folder: "deb"}
 		if key := signedBy.FindStringSubmatch(withoutComments(entry)); key != nil {
 			s.signedBy = key[1]
 		}
@@ -63,14 +68,15 @@ func withoutComments(entry string) string {
 }
 
 // at is the entry's text for another minor. Nothing else in it changes.
-func (s aptSource) at(minor string) string {
-	return strings.ReplaceAll(s.text, s.base+"/"+s.minor+"/deb", s.base+"/"+minor+"/deb")
+func (s packageSource) at(minor string) string {
+	return strings.ReplaceAll(s.text, s.folderOf(s.minor), s.folderOf(minor))
 }
 
-// keyURI is where the repository's signing key is.
-func (s aptSource) keyURI(minor string) string {
-	return s.base + "/" + minor + "/deb/Release.key"
-}
+// folderOf is where the packages of a minor are.
+func (s packageSource) folderOf(minor string) string { return s.base + "/" + minor + "/" + s.folder }
+
+// keyURI is where the signing key of a Debian repository is.
+func (s packageSource) keyURI(minor string) string { return s.folderOf(minor) + "/Release.key" }
 
 // community is the path that all repositories of pkgs.k8s.io share.
 const community = "/core:/stable:"
@@ -80,7 +86,7 @@ var official = []string{"pkgs.k8s.io" + community, "pkgs.kubernetes.io" + commun
 
 // matches reports whether the entry is of the wanted repository. An empty one stands for whatever mirror the machine
 // has of the community's.
-func (s aptSource) matches(repository string) bool {
+func (s packageSource) matches(repository string) bool {
 	have, want := withoutScheme(s.base), withoutScheme(repository)
 	if want == "" {
 		return strings.HasSuffix(have, community)
@@ -93,6 +99,63 @@ func withoutScheme(address string) string {
 		address = rest
 	}
 	return strings.TrimRight(address, "/")
+}
+
+// sourcesIn are all entries that may be for Kubernetes packages in the files at the paths, and of folders among them in the
+// files whose names match one of the patterns.
+func (h *Host) sourcesIn(ctx context.Context, folder string, parse func(file, content string) []packageSource, patterns []string, paths ...string) ([]packageSource, error) {
+	argv := []string{"grep", "-RlsE"}
+	for _, pattern := range patterns {
+		argv = append(argv, "--include="+pattern)
+	}
+	argv = append(argv, "/v[0-9]+[.][0-9]+/"+folder)
+	// grep's exit code is 1 when there is none and 2 when a file is missing, which is usual. As root: entries with
+	// credentials may not be readable for everybody.
+	r, err := h.root(ctx, append(argv, paths...)...)
+	if err != nil {
+		return nil, err
+	}
+	var all []packageSource
+	files := strings.Fields(r.Stdout)
+	slices.Sort(files)
+	for _, file := range files {
+		content, err := h.read(ctx, file)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, parse(file, content)...)
+	}
+	return all, nil
+}
+
+// chooseSource is the one of the entries that is of the wanted repository. what and file say what it is and where it
+// belongs.
+func (h *Host) chooseSource(all []packageSource, repository, what, folder, file string) (packageSource, error) {
+	var other string
+	for _, s := range all {
+		if s.matches(repository) {
+			return s, nil
+		}
+		if s.matches("") {
+			other = s.file + " names " + s.base + ", "
+		}
+	}
+	return packageSource{}, fault.New(fault.PreflightFailed, "find the Kubernetes package repository of", h.node,
+		other+"no "+what+" names "+strings.TrimRight(repository, "/")+"/vX.Y/"+folder+"/",
+		"add it to "+file+" or put packages.repository of the cluster's definition right")
+}
+
+// rewriteSource makes the entry in its file name another minor.
+func (h *Host) rewriteSource(ctx context.Context, s packageSource, minor string) error {
+	content, err := h.read(ctx, s.file)
+	if err != nil {
+		return err
+	}
+	mode, err := h.must(ctx, "look at "+s.file, "stat", "-c", "%a", s.file)
+	if err != nil {
+		return err
+	}
+	return h.write(ctx, s.file, strings.TrimSpace(mode), []byte(strings.Replace(content, s.text, s.at(minor), 1)))
 }
 
 // dearmor returns the binary form of an ASCII-armoured OpenPGP key (RFC 9580, section 6), which is what apt wants in

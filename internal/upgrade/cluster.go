@@ -89,7 +89,7 @@ type Node struct {
 // Host is what was observed of a node's machine over SSH.
 type Host struct {
 	OS             string  `json:"os,omitempty"`             // ID of os-release: debian, ubuntu, rhel, ...
-	PackageManager string  `json:"packageManager,omitempty"` // apt; dnf and zypper to come
+	PackageManager string  `json:"packageManager,omitempty"` // apt, dnf or zypper
 	Kubeadm        Version `json:"kubeadm"`                  // the installed kubeadm
 	// Available are the versions of kubeadm that the package repositories of the path's minors offer to this host, up
 	// to the first that offers none.
@@ -131,6 +131,8 @@ const (
 	PackageAbsent    PackageState = "not installed"
 	PackageHeld      PackageState = "on hold"
 	PackageReinstall PackageState = "reinst-required"
+	PackageTwice     PackageState = "recorded twice" // rpm: its installation was cut off
+	PackageAltered   PackageState = "altered"        // rpm: its program is not the package's
 )
 
 // Package is one package of a host.

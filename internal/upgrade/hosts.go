@@ -28,11 +28,16 @@ func checkHosts(p Plan, now time.Time) []Finding {
 	return append(found, checkClocks(p.Nodes)...)
 }
 
-// dpkgStates is where the meaning of the states is from.
-const dpkgStates = "https://manpages.debian.org/bookworm/dpkg/dpkg.1.en.html#Package_states"
+// Where the meaning of the states and of holds is from.
+const (
+	dpkgStates  = "https://manpages.debian.org/bookworm/dpkg/dpkg.1.en.html#Package_states"
+	rpmStates   = "https://rpm-software-management.github.io/rpm/man/rpm.8.html"
+	aptHolds    = "https://manpages.debian.org/bookworm/apt/apt-mark.8.en.html"
+	zypperLocks = "https://en.opensuse.org/SDB:Zypper_manual"
+)
 
 // checkPackageStates looks at what the package manager says of packages. What pawl completes itself (dpkg --configure -a,
-// before each installation) is a warning. Of a package that is half-installed apt wants to get rid, which pawl's --no-remove
+// before each installation; an installation by rpm that was cut off, which it does again) is a warning. Of a package that is half-installed apt wants to get rid, which pawl's --no-remove
 // forbids; one that must be reinstalled it moves along, or does nothing at all when it has no archive (seen with apt 2.6.1).
 func checkPackageStates(n Node) []Finding {
 	var found []Finding
@@ -52,8 +57,17 @@ func checkPackageStates(n Node) []Finding {
 				add(BadPackage, SeverityWarning, message+", the upgrade installs it", "", source)
 			}
 		case PackageHeld:
-			add(PackageOnHold, SeverityWarning, "the package "+name+" is on hold: apt does not move it along, and refuses if the new kubeadm or kubelet "+
-				"wants a newer one", "apt-mark unhold "+pkg.Name, "https://manpages.debian.org/bookworm/apt/apt-mark.8.en.html")
+			manager, remedy, source := "apt", "apt-mark unhold ", aptHolds
+			if n.Host.PackageManager == "zypper" {
+				manager, remedy, source = "zypper", "zypper removelock ", zypperLocks
+			}
+			add(PackageOnHold, SeverityWarning, "the package "+name+" is on hold: "+manager+" does not move it along, and refuses if the new kubeadm or kubelet "+
+				"wants a newer one", remedy+pkg.Name, source)
+		case PackageTwice:
+			add(BadPackage, SeverityWarning, fmt.Sprintf("the package %s is %s: its installation was cut off; the upgrade does it again", name, pkg.State), "", rpmStates)
+		case PackageAltered:
+			add(BadPackage, SeverityWarning, fmt.Sprintf("the package %s is %s: its program is not the one that it brought; the upgrade replaces it", pkg.Name, pkg.State),
+				"see who did that: rpm --verify "+pkg.Name, rpmStates)
 		case "half-configured", "unpacked":
 			add(BadPackage, SeverityWarning, fmt.Sprintf("the package %s is %s; dpkg is told to complete it before anything is installed", name, pkg.State),
 				"dpkg --configure -a", dpkgStates)
@@ -75,7 +89,7 @@ func checkDiffers(n Node, target Version) []Finding {
 		differ := fmt.Sprintf("the kubelet package is %s, the kubelet that runs is %s", on, n.Kubelet)
 		switch {
 		case target.Less(on):
-			add(SeverityError, differ+", and apt does not go back to "+target.String(), "install the kubelet package of "+n.Kubelet.String())
+			add(SeverityError, differ+", and pawl does not go back to "+target.String(), "install the kubelet package of "+n.Kubelet.String())
 		case n.Kubelet.Less(on):
 			add(SeverityWarning, differ+": it was not restarted since", "the upgrade restarts it")
 		default:

@@ -74,13 +74,22 @@ func TestWhatIsFoundOnHosts(t *testing.T) {
 		"on hold": {change: packages(Package{"kubernetes-cni", PackageHeld, "1.3.0-1.1"}),
 			want: []string{"warning package-hold w1: the package kubernetes-cni 1.3.0-1.1 is on hold: apt does not move it along, and refuses if the new kubeadm or kubelet wants a newer one; " +
 				"apt-mark unhold kubernetes-cni"}},
+		"locked": {change: w1(func(n *Node) {
+			n.Host.PackageManager, n.Host.Packages = "zypper", []Package{{"cri-tools", PackageHeld, "1.36.0-150500.1.1"}}
+		}),
+			want: []string{"warning package-hold w1: the package cri-tools 1.36.0-150500.1.1 is on hold: zypper does not move it along, and refuses if the new kubeadm or kubelet wants a newer one; " +
+				"zypper removelock cri-tools"}},
+		"recorded twice": {change: packages(Package{"kubelet", PackageTwice, "1.36.3-150500.1.1 and 1.37.2-150500.1.1"}),
+			want: []string{"warning package-state w1: the package kubelet 1.36.3-150500.1.1 and 1.37.2-150500.1.1 is recorded twice: its installation was cut off; the upgrade does it again"}},
+		"altered": {change: packages(Package{"kubectl", PackageAltered, "1.36.3-150500.1.1"}),
+			want: []string{"warning package-state w1: the package kubectl is altered: its program is not the one that it brought; the upgrade replaces it; see who did that: rpm --verify kubectl"}},
 
 		"a kubelet that was not restarted": {change: at("v1.36.3", w1(func(n *Node) { n.Host.Kubelet = v137 })),
 			want: []string{"warning version-differs w1: the kubelet package is v1.37.2, the kubelet that runs is v1.36.3: it was not restarted since; the upgrade restarts it"}},
 		"a kubelet that is not the package's": {change: w1(func(n *Node) { n.Host.Kubelet = MustVersion("v1.35.4") }),
 			want: []string{"warning version-differs w1: the kubelet package is v1.35.4, the kubelet that runs is v1.36.3: it is not the package's; see which one the unit kubelet.service starts"}},
 		"a kubelet package beyond the target": {change: w1(func(n *Node) { n.Host.Kubelet = MustVersion("v1.38.0") }),
-			want: []string{"error version-differs w1: the kubelet package is v1.38.0, the kubelet that runs is v1.36.3, and apt does not go back to v1.37.2; install the kubelet package of v1.36.3"}},
+			want: []string{"error version-differs w1: the kubelet package is v1.38.0, the kubelet that runs is v1.36.3, and pawl does not go back to v1.37.2; install the kubelet package of v1.36.3"}},
 		"manifests that do not run": {change: cp1(func(n *Node) {
 			n.EtcdImage = "3.6.11-0"
 			n.Host.Manifests = map[string]string{etcd: "3.6.12-0", APIServer: "v1.36.4", Scheduler: "v1.36.3", ControllerManager: ""}

@@ -102,7 +102,7 @@ func TestPlanRefuses(t *testing.T) {
 		"unreachable host": {func(c *Cluster) { c.Nodes[1].Host = Host{Problem: "dial root@w1: connection refused"} }, "v1.37.2",
 			"w1: dial root@w1: connection refused"},
 		"no package manager": {func(c *Cluster) { c.Nodes[1].Host.PackageManager, c.Nodes[1].Host.OS = "", "flatcar" }, "v1.37.2",
-			"w1: no package manager that pawl knows (os flatcar); apt is supported"},
+			"w1: no package manager that pawl knows (os flatcar); apt, dnf and zypper are supported"},
 		"disk": {func(c *Cluster) { c.Nodes[0].Host.FreeBytes = 1 << 20 }, "v1.37.2",
 			"cp1: 1 MiB free under /var/lib, 256 MiB needed for backups; free some space, or waive disk-space"},
 		"disk for every hop's backup": {func(c *Cluster) {

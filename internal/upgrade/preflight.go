@@ -152,7 +152,7 @@ func checkNodes(p Plan, hops int) []Finding {
 			add(failure(HostProblem, n.Name, n.Host.Problem, ""))
 		case n.Host.PackageManager == "" && !n.Replaced:
 			add(failure(PackageManager, n.Name, fmt.Sprintf("no package manager that pawl knows (os %s)", n.Host.OS),
-				"apt is supported"))
+				"apt, dnf and zypper are supported"))
 		}
 		if n.ControlPlane && n.Host.Problem == "" {
 			if need := 2*n.Host.EtcdBytes*int64(max(1, hops)) + backupReserve; n.Host.FreeBytes < need {

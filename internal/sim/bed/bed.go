@@ -37,7 +37,7 @@ type Options struct {
 	Clusters      string // folder for its definition; "" is Dir/clusters
 	ControlPlanes int
 	Workers       int
-	RPM           int // so many of the workers, the last ones, are RPM hosts
+	RPM           int // so many of the workers, the last ones, are RPM hosts: with dnf and with zypper in turn
 	Version       upgrade.Version
 	Offered       []upgrade.Version // what the package repositories have beside Version
 	// Pace is the factor on everything that takes time on a node: 1 is as on a small real one.
@@ -172,12 +172,16 @@ func (b *Bed) makeMachines(ctx context.Context) error {
 	var group errgroup.Group
 	group.SetLimit(8)
 	for i, n := range b.nodes {
-		group.Go(func() error { return b.makeMachine(n, i >= len(b.nodes)-b.opts.RPM) })
+		var distro machine.Distro
+		if nth := i - (len(b.nodes) - b.opts.RPM); nth >= 0 {
+			distro = []machine.Distro{machine.Rocky, machine.SUSE}[nth%2]
+		}
+		group.Go(func() error { return b.makeMachine(n, distro) })
 	}
 	return group.Wait()
 }
 
-func (b *Bed) makeMachine(n *node, rpm bool) (err error) {
+func (b *Bed) makeMachine(n *node, distro machine.Distro) (err error) {
 	address := network.NodeAddress(n.number)
 	n.kubelet, err = kubelet.New(kubelet.Options{
 		Client: b.client, Balanced: b.api, Pods: b.pods, Etcd: etcd{b}, Endpoint: n.endpoint, Labels: zone(n.number), Address: address,
@@ -190,9 +194,7 @@ func (b *Bed) makeMachine(n *node, rpm bool) (err error) {
 	o := machine.Options{
 		Name: n.name, Dir: filepath.Join(b.opts.Dir, "hosts", n.name), Role: n.role, Version: n.version,
 		Offered: append([]upgrade.Version{b.opts.Version}, b.opts.Offered...), API: func() kubernetes.Interface { return b.api }, Kubelet: n.kubelet.Run, Pace: b.opts.Pace, Hook: b.hook,
-	}
-	if rpm {
-		o.Distro = machine.Rocky
+		Distro: distro,
 	}
 	if n.endpoint != nil {
 		o.Endpoint = n.endpoint.Address()

@@ -23,7 +23,7 @@ func (b *Bed) AddNode(name string, v upgrade.Version, inZone string) (address st
 	if !fresh {
 		return network.NodeAddress(n.number), nil
 	}
-	if err := b.makeMachine(n, false); err != nil {
+	if err := b.makeMachine(n, ""); err != nil {
 		return "", fmt.Errorf("make machine %s: %w", name, err)
 	}
 	n.switchOn()

@@ -53,7 +53,7 @@ func (b *Bed) FillDisk(name string, full bool) {
 
 // LockPackages implements scenario.World.
 func (b *Bed) LockPackages(name string, locked bool) {
-	b.on(name, func(n *node) { n.machine.LockDpkg(locked) })
+	b.on(name, func(n *node) { n.machine.LockPackages(locked) })
 }
 
 // FailKubelet implements scenario.World.

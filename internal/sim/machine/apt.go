@@ -42,7 +42,7 @@ func debVersion(v upgrade.Version) string { return v.Number() + "-1.1" }
 
 // packageFiles are the package manager's part of the disk.
 func (m *Machine) packageFiles() map[string]diskFile {
-	if m.opts.Distro == Rocky {
+	if m.opts.Distro != Debian {
 		return m.rpmFiles()
 	}
 	minor := m.opts.Version.MinorString()
@@ -523,7 +523,7 @@ func (p *process) lock(name string, patience time.Duration) bool {
 	}
 }
 
-// holderName is "process PID (NAME)". A process that is not there is unattended-upgrades, which LockDpkg stands for.
+// holderName is "process PID (NAME)". A process that is not there is unattended-upgrades, which LockPackages stands for.
 func (m *Machine) holderName(lock string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -534,11 +534,14 @@ func (m *Machine) holderName(lock string) string {
 	return fmt.Sprintf("process %d (%s)", m.locks[lock], name)
 }
 
-// upgrader is the process that LockDpkg stands for, as ps(1) names it; "" when there is none.
+// upgrader is the process that LockPackages stands for, as ps(1) names it; "" when there is none.
 func (m *Machine) upgrader() (string, int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if pid := m.locks[frontendLock]; pid != 0 && m.processes[pid] == nil {
+	if pid := m.locks[m.packageLock()]; pid != 0 && m.processes[pid] == nil {
+		if m.opts.Distro != Debian {
+			return "packagekitd", pid
+		}
 		return "unattended-upgr", pid
 	}
 	return "", 0

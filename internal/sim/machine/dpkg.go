@@ -245,8 +245,8 @@ func (pkg *dpkgPackage) expand(format string) string {
 
 // InstalledVersion is the version of an installed package of Kubernetes; zero when it is not installed, or not wholly.
 func (m *Machine) InstalledVersion(pkg string) upgrade.Version {
-	if m.opts.Distro == Rocky {
-		v, _ := m.binaryVersion(pkg)
+	if m.opts.Distro != Debian {
+		v, _ := upgrade.ParseVersion(strings.TrimSuffix(m.rpmRecords().newest(pkg), "-150500.1.1"))
 		return v
 	}
 	content, _ := m.ReadFile(dpkgStatus)

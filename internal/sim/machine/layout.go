@@ -66,7 +66,10 @@ func (m *Machine) layOut() error {
 		}
 	}
 	release := "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\nVERSION=\"12 (bookworm)\"\nVERSION_CODENAME=bookworm\nID=debian\n"
-	if o.Distro == Rocky {
+	switch o.Distro {
+	case SUSE:
+		release = "NAME=\"openSUSE Leap\"\nVERSION=\"15.6\"\nID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"\nVERSION_ID=\"15.6\"\n"
+	case Rocky:
 		release = "NAME=\"Rocky Linux\"\nVERSION=\"9.6 (Blue Onyx)\"\nID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\nVERSION_ID=\"9.6\"\n"
 	}
 	// A node is older than the kubelet that is about to start: what is newer than that makes pawl restart it.

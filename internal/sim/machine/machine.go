@@ -32,7 +32,8 @@ type Distro string
 // The distributions.
 const (
 	Debian Distro = "debian" // Debian 12 (bookworm): apt 2.6, dpkg, systemd 252
-	Rocky  Distro = "rocky"  // Rocky Linux 9: dnf, rpm; as far as pawl looks at it
+	Rocky  Distro = "rocky"  // Rocky Linux 9: dnf 4, rpm
+	SUSE   Distro = "suse"   // openSUSE Leap 15: zypper 1.14, rpm
 )
 
 // Repository is where the packages of Kubernetes are when Options name no other place.
@@ -104,12 +105,12 @@ type Machine struct {
 
 // faults are what is wrong with a machine on purpose. They outlive a reboot.
 type faults struct {
-	slow         float64
-	diskFull     bool
-	dpkgLocked   bool
-	kubeletDelay time.Duration
-	unhealthy    bool
-	clockAhead   time.Duration
+	slow           float64
+	diskFull       bool
+	packagesLocked bool
+	kubeletDelay   time.Duration
+	unhealthy      bool
+	clockAhead     time.Duration
 }
 
 // New makes a machine, switched off, with the disk that `kubeadm init` or `kubeadm join` leaves. A disk that is there
@@ -186,10 +187,10 @@ func (m *Machine) Start() {
 	m.bootDisk()
 	watchers := slices.Clone(m.watchers)
 	s := m.systemd
-	locked := m.faults.dpkgLocked
+	locked := m.faults.packagesLocked
 	m.mu.Unlock()
 	if locked {
-		m.LockDpkg(true)
+		m.LockPackages(true)
 	}
 	s.boot()
 	for _, watch := range watchers {
@@ -332,19 +333,27 @@ func (m *Machine) SetClock(ahead time.Duration) { m.fault(func(f *faults) { f.cl
 // SetHealthz makes the kubelet's healthz endpoint say no, or the truth again.
 func (m *Machine) SetHealthz(ok bool) { m.fault(func(f *faults) { f.unhealthy = !ok }) }
 
-// LockDpkg takes the package manager's lock as unattended-upgrades does, or gives it back.
-func (m *Machine) LockDpkg(locked bool) {
+// LockPackages takes the package manager's lock as unattended-upgrades does (on RPM hosts PackageKit), or gives it back.
+func (m *Machine) LockPackages(locked bool) {
 	m.fault(func(f *faults) {
-		f.dpkgLocked = locked
-		holder, held := m.locks[frontendLock]
+		f.packagesLocked = locked
+		lock := m.packageLock()
+		holder, held := m.locks[lock]
 		switch {
 		case locked && !held && m.power != nil:
 			m.lastPID++
-			m.locks[frontendLock] = m.lastPID
+			m.locks[lock] = m.lastPID
 		case !locked && held && m.processes[holder] == nil:
-			delete(m.locks, frontendLock)
+			delete(m.locks, lock)
 		}
 	})
+}
+
+func (m *Machine) packageLock() string {
+	if m.opts.Distro == Debian {
+		return frontendLock
+	}
+	return rpmLock
 }
 
 func (m *Machine) fault(change func(*faults)) {

@@ -215,14 +215,14 @@ func TestAptNeedsWhatTheRealOneNeeds(t *testing.T) {
 	if got := said(m, "root", list("v1.37")+" >/dev/null; apt-cache madison kubeadm"); strings.Count(got, "\n") != 2 || !strings.HasPrefix(got, "   kubeadm | 1.37.2-1.1 | ") {
 		t.Errorf("madison: %q", got)
 	}
-	m.LockDpkg(true)
+	m.LockPackages(true)
 	if got := said(m, "root", "apt-get install -y --allow-change-held-packages kubeadm=1.37.2-1.1"); !strings.Contains(got, "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process ") {
 		t.Errorf("locked: %q", got)
 	}
 	if got := said(m, "root", "apt-mark hold -o DPkg::Lock::Timeout=300 kubeadm"); !strings.HasPrefix(got, "dpkg: error: dpkg frontend lock was locked by another process") {
 		t.Errorf("locked: %q", got)
 	}
-	m.LockDpkg(false)
+	m.LockPackages(false)
 	if got := said(m, "root", "apt-get install -y --allow-change-held-packages kubeadm=1.37.2-1.1 >/dev/null; apt-mark showhold"); got != "kubectl\nkubelet\n" || m.InstalledVersion("kubeadm") != v137 {
 		t.Errorf("holds: %q, installed %s", got, m.InstalledVersion("kubeadm"))
 	}
@@ -279,7 +279,11 @@ func TestRocky(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{"rpm -q kubeadm nope", "kubeadm-1.36.3-150500.1.1.x86_64\npackage nope is not installed\n[001]"},
 		{"apt-get update", "sh: 1: apt-get: not found\n[127]"},
-		{"dnf install -y 'kubeadm-1.36.*'", "No match for argument: kubeadm-1.36.*\nError: Unable to find a match: kubeadm-1.36.*\n[001]"},
+		{"dnf install -y 'kubeadm-1.36.*'", "All matches were filtered out by exclude filtering for argument: kubeadm-1.36.*\nError: Unable to find a match: kubeadm-1.36.*\n[001]"},
+		{"dnf --repo=nope makecache", "Error: Unknown repo: 'nope'\n[001]"},
+		{"zypper locks", "sh: 1: zypper: not found\n[127]"},
+		{"rpm --query --queryformat '%{NAME} %{EVR}\\n' kubelet nope nix", "kubelet 1.36.3-150500.1.1\npackage nope is not installed\npackage nix is not installed\n[002]"},
+		{"echo >> /usr/bin/kubelet; rm /usr/bin/kubectl; rpm --verify --nomtime kubeadm kubelet kubectl", "S.5......    /usr/bin/kubelet\nmissing     /usr/bin/kubectl\n[002]"},
 		{"dnf install -y kubeadm-1.37.2 --disableexcludes=kubernetes", "No match for argument: kubeadm-1.37.2\nError: Unable to find a match: kubeadm-1.37.2\n[001]"},
 	} {
 		if got := said(m, "root", c.line); got != c.want {
@@ -294,6 +298,40 @@ func TestRocky(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := said(m, "root", "dnf install -y 'kubeadm-1.37.2-*' --disableexcludes=kubernetes; kubeadm version -o short"); !strings.HasSuffix(got, "Complete!\nv1.37.2\n") {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestSUSE(t *testing.T) {
+	m := start(t, func(o *machine.Options) { o.Distro = machine.SUSE })
+	for _, c := range []struct{ line, want string }{
+		{"rpm -q kubeadm", "kubeadm-1.36.3-150500.1.1.x86_64\n"},
+		{"dnf --version", "sh: 1: dnf: not found\n[127]"},
+		{"zypper locks", "1 | kubeadm | package | (any)\n2 | kubectl | package | (any)\n3 | kubelet | package | (any)\n"},
+		{"zypper --non-interactive install --zzz kubeadm", "zypper: unrecognized option '--zzz'\nTry 'zypper --help' for more information.\n[002]"},
+		{"zypper --xmlout search --match-exact nope", "<?xml version='1.0'?>\n<stream>\n<message type=\"info\">Loading repository data...</message>\n<message type=\"info\">No matching items found.</message>\n</stream>\n[104]"},
+		{"zypper install kubeadm=1.37.2-150500.1.1", "No provider of 'kubeadm=1.37.2-150500.1.1' found.\n[104]"},
+		{"sed -i s/v1.36/v1.37/ /etc/zypp/repos.d/kubernetes.repo", ""},
+		{"zypper refresh >/dev/null; zypper install kubeadm=1.37.2-150500.1.1", "Problem: conflicting requests\n Solution 1: Following actions will be done:\n  remove lock to allow installation of kubeadm-1.37.2-150500.1.1.x86_64[kubernetes]\n" +
+			"Choose from above solutions by number or skip, retry or cancel [1/2/s/r/c/d/?] (c): c\n[004]"},
+		{"rm /etc/zypp/locks; zypper install kubeadm=1.37.2-150500.1.1 >/dev/null; kubeadm version -o short", "v1.37.2\n"},
+	} {
+		if strings.HasPrefix(c.line, "sed") {
+			text, err := m.ReadFile("/etc/zypp/repos.d/kubernetes.repo")
+			if err == nil {
+				err = m.WriteFile("/etc/zypp/repos.d/kubernetes.repo", []byte(strings.ReplaceAll(string(text), "v1.36", "v1.37")), 0o644)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if got := said(m, "root", c.line); got != c.want {
+			t.Errorf("%s\nsaid %q\nwant %q", c.line, got, c.want)
+		}
+	}
+	m.LockPackages(true)
+	if got := said(m, "root", "zypper install kubectl=1.37.2-150500.1.1"); !strings.HasPrefix(got, "System management is locked by the application with pid ") {
 		t.Errorf("%q", got)
 	}
 }

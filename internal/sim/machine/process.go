@@ -161,9 +161,9 @@ var folders = map[string]string{
 	"apt-helper": "/usr/lib/apt", "sshd": "/usr/sbin", "reboot": "/usr/sbin",
 }
 
-var only = map[string]Distro{
-	"apt-get": Debian, "apt-cache": Debian, "apt-mark": Debian, "apt-helper": Debian, "dpkg": Debian, "dpkg-query": Debian,
-	"rpm": Rocky, "dnf": Rocky, "yum": Rocky,
+var only = map[string][]Distro{
+	"apt-get": {Debian}, "apt-cache": {Debian}, "apt-mark": {Debian}, "apt-helper": {Debian}, "dpkg": {Debian}, "dpkg-query": {Debian},
+	"rpm": {Rocky, SUSE}, "dnf": {Rocky}, "yum": {Rocky}, "zypper": {SUSE},
 }
 
 // fromPackages are programs that are there only when their package is.
@@ -177,7 +177,7 @@ func (m *Machine) lookUp(p *process, name string) (program, error) {
 	if folder == "" {
 		folder = "/usr/bin"
 	}
-	if d := only[base]; d != "" && d != m.opts.Distro {
+	if on := only[base]; on != nil && !slices.Contains(on, m.opts.Distro) {
 		ok = false
 	}
 	if slices.Contains(fromPackages, base) && !m.Exists("/usr/bin/"+base) {

@@ -30,7 +30,7 @@ func (s *shape) flags(c *cobra.Command) {
 	f.StringVar(&s.name, "name", "demo", "the cluster's name")
 	f.IntVar(&s.controlPlanes, "control-planes", 3, "control plane nodes")
 	f.IntVar(&s.workers, "workers", 6, "workers")
-	f.IntVar(&s.rpm, "rpm", 0, "so many of the workers are RPM hosts")
+	f.IntVar(&s.rpm, "rpm", 0, "so many of the workers are RPM hosts, with dnf and with zypper in turn")
 	f.IntVar(&s.maxUnavailable, "max-unavailable", 1, "workers under way at a time")
 	f.StringVar(&s.version, "version", "v1.35.4", "the version that the cluster has")
 	f.StringSliceVar(&s.next, "next", []string{"v1.36.3", "v1.37.2"}, "what the package repositories have beside it")

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -10,7 +11,7 @@ import (
 // candidate is one version of a package that a repository offers.
 type candidate struct {
 	pkg      string
-	full     string // 1.37.2-1.1, as apt-get install wants it
+	full     string // 1.37.2-1.1, as an installation wants it
 	upstream upgrade.Version
 }
 
@@ -31,8 +32,8 @@ func parseMadison(output string) []candidate {
 	return found
 }
 
-// upstreamVersion is the Kubernetes version of a Debian package version (deb-version(7)): without epoch and Debian
-// revision, and with '-' instead of '~' before a pre-release.
+// upstreamVersion is the Kubernetes version of a package's (deb-version(7), rpm-version(7)): without epoch and revision,
+// and with '-' instead of '~' before a pre-release.
 func upstreamVersion(full string) (upgrade.Version, bool) {
 	if _, rest, ok := strings.Cut(full, ":"); ok {
 		full = rest
@@ -44,14 +45,22 @@ func upstreamVersion(full string) (upgrade.Version, bool) {
 	return v, err == nil
 }
 
-// pick is the first, that is the newest, package of version v; empty when there is none.
-func pick(offered []candidate, pkg string, v upgrade.Version) string {
-	for _, c := range offered {
-		if c.pkg == pkg && c.upstream == v {
-			return c.full
-		}
+// pick is the first, that is the newest, package of version v.
+func pick(offered []candidate, pkg string, v upgrade.Version) (candidate, bool) {
+	i := slices.IndexFunc(offered, func(c candidate) bool { return c.pkg == pkg && c.upstream == v })
+	if i < 0 {
+		return candidate{}, false
 	}
-	return ""
+	return offered[i], true
+}
+
+// withVersion are packages as arguments of a package manager.
+func withVersion(chosen []candidate, between string) []string {
+	var all []string
+	for _, c := range chosen {
+		all = append(all, c.pkg+between+c.full)
+	}
+	return all
 }
 
 // versionsOf are the versions of pkg, oldest first, each once.
@@ -64,4 +73,19 @@ func versionsOf(offered []candidate, pkg string) []upgrade.Version {
 	}
 	slices.SortFunc(versions, upgrade.Version.Compare)
 	return versions
+}
+
+func listVersions(versions []upgrade.Version) string {
+	if len(versions) == 0 {
+		return "no version of it"
+	}
+	var names []string
+	for _, v := range versions {
+		names = append(names, v.String())
+	}
+	const most = 12
+	if n := len(names); n > most {
+		return fmt.Sprintf("%d versions, the newest of them %s", n, strings.Join(names[n-most:], ", "))
+	}
+	return strings.Join(names, ", ")
 }
