@@ -101,7 +101,9 @@ func pretendingWorker(c client.Client) worker.Worker {
 			return activities.Outcome{}, nil
 		})
 	}
-	register("LookAtSpread", func(context.Context, activities.PoolInput) (activities.Outcome, error) { return activities.Outcome{}, nil })
+	register("LookAtSpread", func(context.Context, activities.PoolInput) (activities.Outcome, error) {
+		return activities.Outcome{}, nil
+	})
 	register("BackUpControlPlane", func(context.Context, activities.BackUpInput) (activities.Outcome, error) {
 		return activities.Outcome{Note: "/var/lib/pawl/backups/lab"}, nil
 	})
