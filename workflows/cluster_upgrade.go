@@ -46,10 +46,7 @@ func (u *clusterUpgrade) upgradeHop(ctx workflow.Context) error {
 	stages := slices.Concat(u.hooksBefore(), []stage{
 		{"Check the control plane", u.checkControlPlane},
 		{"Back up etcd and the configuration", u.backUp},
-		{"Upgrade the control plane to " + to, u.upgradeControlPlane},
-		{"Upgrade the control plane's kubelets to " + to, u.upgradeControlPlaneKubelets},
-		{"Upgrade the workers to " + to, u.upgradeWorkers},
-	}, u.lastHealth(), []stage{{"Verify the cluster", u.verifyCluster}}, u.hooksAfter(last))
+	}, u.upgradeControlPlane(), []stage{{"Upgrade the workers to " + to, u.upgradeWorkers}}, u.lastHealth(), []stage{{"Verify the cluster", u.verifyCluster}}, u.hooksAfter(last))
 	if !last {
 		stages = append(stages, stage{"Check that the rest of the plan still fits", u.checkRest})
 	}
@@ -133,26 +130,35 @@ func (u *clusterUpgrade) backUp(ctx workflow.Context) error {
 	})
 }
 
-// upgradeControlPlane upgrades the components of one node after another: two at once could cost the API or etcd's
-// quorum. Meanwhile packages and images are fetched for the nodes whose turn is still to come.
-func (u *clusterUpgrade) upgradeControlPlane(ctx workflow.Context) error {
+// readyControlPlane waits for an approval where one is wanted, and has packages and images fetched for the nodes whose turn is
+// still to come.
+func (u *clusterUpgrade) readyControlPlane(ctx workflow.Context) error {
 	if len(u.hop().ControlPlane) > 0 {
 		if err := u.approve(ctx, BeforeControlPlane, "before the control plane goes to "+u.hop().To.String()); err != nil {
 			return err
 		}
 	}
 	u.prepareNodes(ctx)
-	return inParallel(ctx, u.hop().ControlPlane, 1, func(ctx workflow.Context, _ int, n upgrade.NodePlan) error {
-		return u.upgradeNode(ctx, n.Components(), "control plane")
-	})
+	return nil
 }
 
-// upgradeControlPlaneKubelets follows when every API server is at the version: a kubelet may not be newer than any of
-// them.
-func (u *clusterUpgrade) upgradeControlPlaneKubelets(ctx workflow.Context) error {
-	return inParallel(ctx, u.hop().ControlPlane, 1, func(ctx workflow.Context, _ int, n upgrade.NodePlan) error {
-		return u.upgradeNode(ctx, n.Kubelet(), "kubelet")
-	})
+// upgradeControlPlane are the stages of the control plane, one for each of its phases. One node follows another: two at once
+// could cost the API or etcd's quorum.
+func (u *clusterUpgrade) upgradeControlPlane() []stage {
+	var stages []stage
+	for i, phase := range u.hop().Phases() {
+		stages = append(stages, stage{phase.Title + " to " + u.hop().To.String(), func(ctx workflow.Context) error {
+			if i == 0 {
+				if err := u.readyControlPlane(ctx); err != nil {
+					return err
+				}
+			}
+			return inParallel(ctx, phase.Nodes, 1, func(ctx workflow.Context, _ int, n upgrade.NodePlan) error {
+				return u.upgradeNode(ctx, n, phase.What)
+			})
+		}})
+	}
+	return stages
 }
 
 // upgradeWorkers configures the workers that keep their kubelet in this hop side by side, since no pod notices. The others

@@ -81,13 +81,10 @@ func (p Plan) foresee(hops []Hop, now time.Time, waived bool) (f foresight, foun
 func (f *foresight) hop(p Plan, h Hop) {
 	f.now = f.ends
 	f.begin(p.Cluster, "", h.Begins()...)
-	var components, kubelets []NodePlan
-	for _, n := range h.ControlPlane {
-		components, kubelets = append(components, n.Components()), append(kubelets, n.Kubelet())
+	for _, phase := range h.Phases() {
+		f.side(phase.Nodes, 1)
 	}
 	keep, _ := h.SplitWorkers()
-	f.side(components, 1)
-	f.side(kubelets, 1)
 	f.side(keep, WorkersAside)
 	for _, part := range p.Parts(h) {
 		for _, round := range part.Rounds() {
@@ -98,7 +95,6 @@ func (f *foresight) hop(p Plan, h Hop) {
 
 // side walks nodes in their order, at most so many at a time, the next one as soon as one is done.
 func (f *foresight) side(nodes []NodePlan, atOnce int) {
-	nodes = slices.DeleteFunc(nodes, func(n NodePlan) bool { return len(n.Steps) == 0 })
 	free := make([]time.Time, min(atOnce, len(nodes))) // when each place is free
 	for i := range free {
 		free[i] = f.ends

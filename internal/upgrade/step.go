@@ -83,10 +83,7 @@ func (s Step) ofComponents() bool {
 	return s == InstallKubeadm || s == UpgradeControlPlane || s == VerifyControlPlane
 }
 
-// Components is the part of a control plane node's plan that upgrades its components, and Kubelet is the rest. Every
-// control plane node's components come before any kubelet: a kubelet may not be newer than the oldest API server that
-// it can reach, and behind a load balancer it can reach them all.
-// Source: https://kubernetes.io/releases/version-skew-policy/#kubelet
+// Components is the part of a control plane node's plan that upgrades its components, and Kubelet is the rest; see Phase.
 func (n NodePlan) Components() NodePlan { return n.only(Step.ofComponents) }
 
 // Kubelet is the part of a control plane node's plan that upgrades the node under the components; see Components.

@@ -152,28 +152,23 @@ func condition(n upgrade.Node, st Style) string {
 // hopLines lists what will be done in the order in which the workflow does it, numbered through; nodes with the same
 // steps share an entry.
 func hopLines(b *strings.Builder, p upgrade.Plan, h upgrade.Hop, number int) int {
-	var components, kubelets []upgrade.NodePlan
-	for _, n := range h.ControlPlane {
-		components, kubelets = append(components, n.Components()), append(kubelets, n.Kubelet())
-	}
-	keep, _ := h.SplitWorkers()
 	type titled struct {
 		title string
 		nodes []upgrade.NodePlan
 	}
-	parts := []titled{
-		{"Control plane components, one node at a time", components},
-		{"Control plane kubelets, one node at a time", kubelets},
-		{"Workers that keep their kubelet and their pods, side by side", keep},
+	var parts []titled
+	for _, phase := range h.Phases() {
+		parts = append(parts, titled{phase.Heading, phase.Nodes})
 	}
+	keep, _ := h.SplitWorkers()
+	parts = append(parts, titled{"Workers that keep their kubelet and their pods, side by side", keep})
 	for _, part := range p.Parts(h) {
 		parts = append(parts, titled{poolTitle(part, len(p.Pools)), part.Nodes})
 	}
 	for _, part := range parts {
-		nodes := slices.DeleteFunc(slices.Clone(part.nodes), func(n upgrade.NodePlan) bool { return len(n.Steps) == 0 })
-		if len(nodes) > 0 {
+		if len(part.nodes) > 0 {
 			fmt.Fprintf(b, "  %s\n", part.title)
-			number = groupLines(b, nodes, number)
+			number = groupLines(b, part.nodes, number)
 		}
 	}
 	return number
