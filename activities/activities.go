@@ -47,6 +47,12 @@ type NodeInput struct {
 	Owner string `json:"owner"`
 	// Successor says what takes the node's place, where it is replaced.
 	Successor *SuccessorInput `json:"successor,omitempty"`
+	// Addon is where an add-on of a provider goes. Run is that of the upgrade's hop, and Try counts what people decided since;
+	// both only where a provider changes something. Force overrules its own checks, or budgets.
+	Addon upgrade.AddonMove `json:"addon,omitzero"`
+	Run   string            `json:"run,omitempty"`
+	Try   int               `json:"try,omitempty"`
+	Force bool              `json:"force,omitempty"`
 	// EndpointWatchers is how many watched EndpointSlices before anything was touched; 0 when nobody counted.
 	EndpointWatchers int `json:"endpointWatchers,omitempty"`
 	// KubeletStarted is when the new kubelet was started, by the node's own clock; zero when it was not restarted.

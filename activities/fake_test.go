@@ -43,6 +43,7 @@ type world struct {
 	looks      [][]upgrade.CheckResult // what the next looks at a gate see
 	ran        []string                // hooks
 	joins      []upgrade.Join          // that providers were given
+	run        upgrade.Managed         // what a provider runs
 	away       time.Duration           // for how long services were
 	sent       []any                   // to webhooks
 	keys       []string                // under which it was sent
@@ -201,7 +202,7 @@ type api struct {
 	*world
 }
 
-func (a api) Observe(context.Context, []upgrade.PoolSettings) (upgrade.Cluster, error) {
+func (a api) Observe(context.Context, upgrade.Settings) (upgrade.Cluster, error) {
 	return a.seen, a.next("Observe")
 }
 
@@ -240,9 +241,40 @@ func environment(t *testing.T, w *world) (*testsuite.TestActivityEnvironment, *A
 	return env, a
 }
 
+// managed is what a provider runs, in memory.
+type managed struct{ *world }
+
+func (m managed) Observe(context.Context, upgrade.Version) (upgrade.Managed, error) {
+	return m.run, m.next("Observe managed")
+}
+func (m managed) RefreshInsights(context.Context) ([]upgrade.ManagedInsight, error) {
+	return m.run.Insights, m.next("RefreshInsights")
+}
+func (m managed) UpgradeControlPlane(_ context.Context, key string, v upgrade.Version, force bool) (upgrade.ManagedOutcome, error) {
+	return m.did(fmt.Sprintf("UpgradeControlPlane %s force=%t", v, force), key)
+}
+func (m managed) RollBackControlPlane(_ context.Context, key string, v upgrade.Version, _ bool) (upgrade.ManagedOutcome, error) {
+	return m.did("RollBackControlPlane "+v.String(), key)
+}
+func (m managed) UpgradeAddon(_ context.Context, key, name, version string) (upgrade.ManagedOutcome, error) {
+	return m.did("UpgradeAddon "+name+" "+version, key)
+}
+func (m managed) UpgradeNodeGroup(_ context.Context, key, name string, v upgrade.Version, _ bool) (upgrade.ManagedOutcome, error) {
+	return m.did("UpgradeNodeGroup "+name+" "+v.String(), key)
+}
+func (m managed) did(what, key string) (upgrade.ManagedOutcome, error) {
+	m.mu.Lock()
+	m.keys = append(m.keys, key)
+	m.mu.Unlock()
+	return upgrade.ManagedOutcome{Update: "u-1", Adopted: true}, m.next(what)
+}
+
 // provider is where new machines come from in memory: one for each key, until it is removed.
 type provider struct{ *world }
 
+func (d directory) Managed(context.Context, string) (Managed, error) {
+	return managed{d.world}, d.next("Managed")
+}
 func (d directory) Provider(context.Context, string, string) (NodeProvider, error) {
 	return provider{d.world}, d.next("Provider")
 }

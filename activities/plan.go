@@ -78,7 +78,10 @@ func (a *Activities) observe(ctx context.Context, cluster string, target func(up
 	if err != nil {
 		return seen, err
 	}
-	if seen.Cluster, err = api.Observe(ctx, seen.Settings.Pools); err != nil {
+	if seen.Cluster, err = api.Observe(ctx, seen.Settings); err != nil {
+		return seen, err
+	}
+	if err := a.observeManaged(ctx, cluster, seen.Settings, target, &seen.Cluster); err != nil {
 		return seen, err
 	}
 	if seen.Workloads, err = api.Workloads(ctx); err != nil {
@@ -94,10 +97,26 @@ func (a *Activities) observe(ctx context.Context, cluster string, target func(up
 	var providers []upgrade.Finding
 	looking.Go(func() { added = a.lookAtAdditions(ctx, cluster, seen.Settings, api) })
 	looking.Go(func() { providers = a.lookAtProviders(ctx, seen.Settings, seen.Cluster, target(seen.Cluster)) })
-	err = a.observeHosts(ctx, &seen.Cluster, seen.Settings, target(seen.Cluster), besides)
+	if seen.Cluster.Managed == nil {
+		err = a.observeHosts(ctx, &seen.Cluster, seen.Settings, target(seen.Cluster), besides)
+	}
 	looking.Wait()
 	seen.Cluster.Problems = slices.Concat(seen.Cluster.Problems, added, providers)
 	return seen, err
+}
+
+// observeManaged looks at what a provider runs. There the control plane's version is from.
+func (a *Activities) observeManaged(ctx context.Context, cluster string, s upgrade.Settings, target func(upgrade.Cluster) upgrade.Version, c *upgrade.Cluster) error {
+	if !s.Managed() {
+		return nil
+	}
+	managed, err := a.Directory.Managed(ctx, cluster)
+	if err != nil {
+		return err
+	}
+	seen, err := managed.Observe(ctx, target(*c))
+	c.Managed, c.Version = &seen, seen.Version
+	return err
 }
 
 // minorOf names a minor, by one of its versions, whose packages a node may need on the way of the cluster to a target.

@@ -28,6 +28,9 @@ type Directory interface {
 	Hook(cluster, name string) (Hook, error)
 	// Provider opens where the new nodes of a pool come from. fault.InvalidInput is a pool that has none (any more).
 	Provider(ctx context.Context, cluster, pool string) (NodeProvider, error)
+	// Managed opens the control plane that a provider runs, with its add-ons and node groups. fault.InvalidInput is a cluster
+	// that has none.
+	Managed(ctx context.Context, cluster string) (Managed, error)
 	// Gate opens the health checks of the definition.
 	Gate(cluster string) (Gate, error)
 }
@@ -104,8 +107,8 @@ type API interface {
 	// Observe looks at the whole cluster: nodes, static pods, health of every API server and etcd member, and
 	// what else a plan judges: APIs in use, kubeadm's configuration, add-ons, webhooks, permissions. What of the latter
 	// cannot be looked at is a finding, not an error. The nodes' Host parts are left empty. Workers belong to the first of
-	// the pools that selects them.
-	Observe(ctx context.Context, pools []upgrade.PoolSettings) (upgrade.Cluster, error)
+	// the settings' pools that selects them. Where a provider runs the control plane, what is its own is not looked at.
+	Observe(ctx context.Context, s upgrade.Settings) (upgrade.Cluster, error)
 	// Workloads looks at what drains move: all pods, and what decides where they can be. What it may not look at is among
 	// what it has not seen, and no error.
 	Workloads(ctx context.Context) (forecast.Workloads, error)

@@ -30,10 +30,15 @@ func (u *clusterUpgrade) addNewNodes(ctx workflow.Context, part upgrade.PoolPart
 // replacement is that of the pool in this hop. Its run is this run's of the upgrade, so that nothing that another one has
 // left is taken for its own.
 func (u *clusterUpgrade) replacement(ctx workflow.Context, part upgrade.PoolPart) upgrade.Replacement {
-	run, _, _ := strings.Cut(workflow.GetInfo(ctx).WorkflowExecution.RunID, "-")
 	return upgrade.Replacement{
-		Cluster: u.plan.Cluster, Pool: part.Pool.Name, Version: u.hop().To, Run: fmt.Sprintf("%s-%d", run, u.status.Hop), Surge: part.Pool.AtOnce,
+		Cluster: u.plan.Cluster, Pool: part.Pool.Name, Version: u.hop().To, Run: u.runOf(ctx), Surge: part.Pool.AtOnce,
 	}
+}
+
+// runOf is a hop of this run of the upgrade, and of no other.
+func (u *clusterUpgrade) runOf(ctx workflow.Context) string {
+	run, _, _ := strings.Cut(workflow.GetInfo(ctx).WorkflowExecution.RunID, "-")
+	return fmt.Sprintf("%s-%d", run, u.status.Hop)
 }
 
 // successor says what takes a node's place, nil where nothing does.

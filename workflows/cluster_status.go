@@ -135,8 +135,12 @@ func (u *clusterUpgrade) nodeInput(n upgrade.NodePlan) activities.NodeInput {
 }
 
 func (u *clusterUpgrade) nodeUpgradeInput(ctx workflow.Context, n upgrade.NodePlan) NodeUpgradeInput {
+	run := ""
+	if n.Managed() {
+		run = u.runOf(ctx)
+	}
 	return NodeUpgradeInput{
-		Successor: u.successor(ctx, n), Cluster: u.plan.Cluster, Hop: u.status.Hop, Plan: n, Settings: u.plan.Settings.OfSteps(), Owner: u.id, EndpointWatchers: u.watchers,
+		Run: run, Successor: u.successor(ctx, n), Cluster: u.plan.Cluster, Hop: u.status.Hop, Plan: n, Settings: u.plan.Settings.OfSteps(), Owner: u.id, EndpointWatchers: u.watchers,
 		Unskippable: u.plan.Unskippable(u.status.Hop, n),
 	}
 }

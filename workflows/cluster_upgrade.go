@@ -46,7 +46,7 @@ func (u *clusterUpgrade) upgradeHop(ctx workflow.Context) error {
 	stages := slices.Concat(u.hooksBefore(), []stage{
 		{"Check the control plane", u.checkControlPlane},
 		{"Back up etcd and the configuration", u.backUp},
-	}, u.upgradeControlPlane(), []stage{{"Upgrade the workers to " + to, u.upgradeWorkers}}, u.lastHealth(), []stage{{"Verify the cluster", u.verifyCluster}}, u.hooksAfter(last))
+	}, u.upgradeControlPlane(), u.baking(), []stage{{"Upgrade the workers to " + to, u.upgradeWorkers}}, u.lastHealth(), []stage{{"Verify the cluster", u.verifyCluster}}, u.hooksAfter(last))
 	if !last {
 		stages = append(stages, stage{"Check that the rest of the plan still fits", u.checkRest})
 	}
@@ -121,9 +121,13 @@ func (u *clusterUpgrade) checkControlPlane(ctx workflow.Context) error {
 // backUp keeps what an upgrade cannot bring back by itself, before anything is changed. An upgrade that only finishes
 // its workers changes nothing that would have to be restored.
 func (u *clusterUpgrade) backUp(ctx workflow.Context) error {
+	nodes := slices.DeleteFunc(slices.Clone(u.hop().ControlPlane), upgrade.NodePlan.Managed) // those that somebody can reach
+	if len(nodes) == 0 && len(u.hop().ControlPlane) > 0 {
+		return nil
+	}
 	name := backupName(ctx, u.plan.Cluster, u.hop())
 	u.backups = append(u.backups, name)
-	return inParallel(ctx, u.hop().ControlPlane, len(u.hop().ControlPlane), func(ctx workflow.Context, i int, n upgrade.NodePlan) error {
+	return inParallel(ctx, nodes, len(nodes), func(ctx workflow.Context, i int, n upgrade.NodePlan) error {
 		in := activities.BackUpInput{NodeInput: u.nodeInput(n), Backup: name, Snapshot: i == 0}
 		_, err := u.step(ctx, "back-up-"+n.Node, "Back up "+n.Node, act.BackUpControlPlane, in)
 		return err
@@ -159,6 +163,23 @@ func (u *clusterUpgrade) upgradeControlPlane() []stage {
 		}})
 	}
 	return stages
+}
+
+// baking lets some time pass after the control plane, where the definition says so: of all that follows nothing can go back.
+func (u *clusterUpgrade) baking() []stage {
+	bake := u.plan.Settings.Bake.Std()
+	if bake == 0 || len(u.hop().ControlPlane) == 0 || len(u.hop().Workers) == 0 {
+		return nil
+	}
+	return []stage{{"Let the control plane bake", func(ctx workflow.Context) error {
+		_, err := workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{
+			Timeout: bake, TimerOptions: workflow.TimerOptions{Summary: "Let the control plane bake"},
+		}, func() bool { return u.steering.stop != nil })
+		if err != nil {
+			return err
+		}
+		return u.gate(ctx)
+	}}}
 }
 
 // upgradeWorkers configures the workers that keep their kubelet in this hop side by side, since no pod notices. The others
@@ -254,7 +275,7 @@ func (u *clusterUpgrade) prepareNodes(ctx workflow.Context) {
 	const atOnce = 8
 	turn := workflow.NewSemaphore(ctx, atOnce)
 	for _, n := range u.hop().NodePlans() {
-		if n.KeepsKubelet() || n.Replaces() {
+		if n.KeepsKubelet() || n.Replaces() || n.Managed() {
 			continue
 		}
 		done, settle := workflow.NewFuture(ctx)

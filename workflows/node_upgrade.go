@@ -26,6 +26,8 @@ type NodeUpgradeInput struct {
 	Cordoned bool `json:"cordoned,omitempty"`
 	// Successor says what takes the node's place, where it is replaced.
 	Successor *activities.SuccessorInput `json:"successor,omitempty"`
+	// Run is that of the upgrade's hop, where a provider changes something.
+	Run string `json:"run,omitempty"`
 	// Unskippable is why the node must not be left as it is, or "".
 	Unskippable string `json:"unskippable,omitempty"`
 }
@@ -44,6 +46,9 @@ var nodeActivities = map[upgrade.Step]nodeActivity{
 	upgrade.RestartKubelet:      act.RestartKubelet,
 	upgrade.VerifyNode:          act.VerifyNode,
 	upgrade.UncordonNode:        act.UncordonNode,
+	upgrade.UpdateControlPlane:  act.UpdateControlPlane,
+	upgrade.UpdateAddon:         act.UpdateAddon,
+	upgrade.UpdateNodeGroup:     act.UpdateNodeGroup,
 	upgrade.StopPods:            act.StopPods,
 	upgrade.AddNode:             act.AddNode,
 	upgrade.WithdrawNode:        act.WithdrawNode,
@@ -145,6 +150,10 @@ func (n *nodeUpgrade) finish(ctx workflow.Context, err error) (upgrade.NodeStatu
 // leave says how the node is left. A cordon of pawl's is taken back, if it may be: not where the kubelet was being
 // replaced, unless a person says so.
 func (n *nodeUpgrade) leave(ctx workflow.Context, uncordon bool) {
+	if n.input.Plan.Managed() {
+		n.status.Left = "as the provider has it: what it began it carries on by itself"
+		return
+	}
 	if n.begun(upgrade.AddNode) {
 		n.keep(ctx)
 		return
@@ -185,6 +194,8 @@ func (n *nodeUpgrade) options(step upgrade.Step, d *decided) workflow.ActivityOp
 	switch step {
 	case upgrade.DrainNode, upgrade.StopPods:
 		return drainOptions(string(step), summary, n.settings(d))
+	case upgrade.UpdateControlPlane, upgrade.UpdateAddon, upgrade.UpdateNodeGroup:
+		return updateOptions(string(step), summary, n.input.Settings)
 	case upgrade.AddNode:
 		return addOptions(string(step), summary, n.input.Settings, n.input.Successor)
 	}
@@ -202,7 +213,14 @@ func (n *nodeUpgrade) settings(d *decided) upgrade.Settings {
 
 func (n *nodeUpgrade) activityInput(step upgrade.Step, d *decided) activities.NodeInput {
 	p := n.input.Plan
+	tries := 0
+	for _, s := range n.status.Steps {
+		if p.Managed() {
+			tries += len(s.Holds)
+		}
+	}
 	return activities.NodeInput{
+		Addon: p.Addon, Run: n.input.Run, Try: tries,
 		Cluster: n.input.Cluster, Node: p.Node, Address: p.Address, Role: p.Role, Version: p.Version(step),
 		KeepsKubelet: p.KeepsKubelet(), Settings: n.settings(d), Owner: n.input.Owner, KubeletStarted: n.kubeletStarted,
 		EndpointWatchers: n.input.EndpointWatchers, Successor: n.input.Successor,

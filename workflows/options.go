@@ -77,6 +77,14 @@ func drainOptions(id, summary string, s upgrade.Settings) workflow.ActivityOptio
 	return o
 }
 
+// updateOptions leave a provider all the time that it takes: a large node group is replaced in hours.
+func updateOptions(id, summary string, s upgrade.Settings) workflow.ActivityOptions {
+	o := stepOptions(id, summary, s)
+	o.StartToCloseTimeout = 24 * time.Hour
+	o.ScheduleToCloseTimeout = o.StartToCloseTimeout + patience(s)
+	return o
+}
+
 // addOptions leave a new machine its own time to become a node, and some more for the provider.
 func addOptions(id, summary string, s upgrade.Settings, next *activities.SuccessorInput) workflow.ActivityOptions {
 	o := stepOptions(id, summary, s)

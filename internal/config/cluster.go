@@ -21,17 +21,20 @@ import (
 
 // Cluster is one cluster's definition. docs/reference.md describes every field.
 type Cluster struct {
-	Name       string          `json:"name"`
-	Provider   string          `json:"provider"`
-	Kubeconfig string          `json:"kubeconfig"`
-	SSH        SSH             `json:"ssh"`
-	Packages   Packages        `json:"packages"`
-	Kubeadm    Kubeadm         `json:"kubeadm"`
-	Workers    Workers         `json:"workers"`
-	Drain      Drain           `json:"drain"`
-	Retry      Retry           `json:"retry"`
-	Verify     Verify          `json:"verify"`
-	Windows    upgrade.Windows `json:"windows"`
+	Name       string   `json:"name"`
+	Provider   string   `json:"provider"`
+	Kubeconfig string   `json:"kubeconfig"`
+	SSH        SSH      `json:"ssh"`
+	Packages   Packages `json:"packages"`
+	Kubeadm    Kubeadm  `json:"kubeadm"`
+	EKS        EKS      `json:"eks"`
+	// ControlPlane says what happens between the control plane and the workers.
+	ControlPlane ControlPlane    `json:"controlPlane"`
+	Workers      Workers         `json:"workers"`
+	Drain        Drain           `json:"drain"`
+	Retry        Retry           `json:"retry"`
+	Verify       Verify          `json:"verify"`
+	Windows      upgrade.Windows `json:"windows"`
 
 	Notifications []Notification `json:"notifications"`
 	Hooks         []Hook         `json:"hooks"`
@@ -65,6 +68,19 @@ type Kubeadm struct {
 	IgnorePreflightErrors []string `json:"ignorePreflightErrors"`
 }
 
+// EKS says which cluster of Amazon EKS it is.
+type EKS struct {
+	Name     string `json:"name"`   // the cluster's in EKS; the definition's where it is not given
+	Region   string `json:"region"` // empty: as the worker's environment or profile says
+	Profile  string `json:"profile"`
+	Endpoint string `json:"endpoint"` // in place of AWS's, for tests
+}
+
+// ControlPlane says what happens between the control plane and the workers.
+type ControlPlane struct {
+	Bake upgrade.Duration `json:"bake"`
+}
+
 // Drain says how pods are moved off nodes.
 type Drain struct {
 	Timeout upgrade.Duration `json:"timeout"`
@@ -83,6 +99,7 @@ type Verify struct {
 // What the fields may be, and what they are when nothing is said.
 const (
 	ProviderKubeadm = "kubeadm"
+	ProviderEKS     = upgrade.ProviderEKS
 
 	// defaultRepository is the community's own. Source: https://kubernetes.io/blog/2023/08/15/pkgs-k8s-io-introduction/
 	defaultRepository   = "https://pkgs.k8s.io/core:/stable:"
@@ -136,6 +153,9 @@ func parse(text []byte) (*Cluster, error) {
 func (c *Cluster) complete(name, dir string) error {
 	orString(&c.Name, name)
 	orString(&c.Provider, ProviderKubeadm)
+	if c.Provider == ProviderEKS {
+		orString(&c.EKS.Name, name)
+	}
 	orString(&c.SSH.User, "root")
 	orString(&c.Packages.Repository, defaultRepository)
 	c.completeWorkers(dir)
@@ -153,11 +173,15 @@ func (c *Cluster) complete(name, dir string) error {
 	switch {
 	case c.Name != name:
 		return fmt.Errorf("name: is %q, wanted %q like the file", c.Name, name)
-	case c.Provider != ProviderKubeadm:
-		return fmt.Errorf("provider: is %q, wanted %s", c.Provider, ProviderKubeadm)
+	case c.Provider != ProviderKubeadm && c.Provider != ProviderEKS:
+		return fmt.Errorf("provider: is %q, wanted %s or %s", c.Provider, ProviderKubeadm, ProviderEKS)
+	case c.Provider != ProviderEKS && c.EKS != (EKS{}):
+		return fmt.Errorf("eks: is for provider: %s", ProviderEKS)
+	case c.ControlPlane.Bake < 0:
+		return fmt.Errorf("controlPlane.bake: is %s, wanted a positive duration", c.ControlPlane.Bake)
 	case c.Kubeconfig == "":
 		return fmt.Errorf("kubeconfig: is missing, wanted the path of a file")
-	case c.SSH.KnownHostsFile == "":
+	case c.SSH.KnownHostsFile == "" && c.Provider != ProviderEKS:
 		return fmt.Errorf("ssh.knownHostsFile: is missing, wanted the path of a file; host keys are always checked")
 	case c.Drain.Timeout < 0:
 		return fmt.Errorf("drain.timeout: is %s, wanted a positive duration", c.Drain.Timeout)
@@ -192,6 +216,8 @@ func orDuration(field *upgrade.Duration, value time.Duration) {
 // Settings are the parts that shape a plan.
 func (c *Cluster) Settings() upgrade.Settings {
 	s := upgrade.Settings{
+		Provider:              c.provider(),
+		Bake:                  c.ControlPlane.Bake,
 		Repository:            c.Packages.Repository,
 		IgnorePreflightErrors: c.Kubeadm.IgnorePreflightErrors,
 		MaxUnavailable:        c.Workers.MaxUnavailable,
@@ -204,6 +230,14 @@ func (c *Cluster) Settings() upgrade.Settings {
 	}
 	c.addTo(&s)
 	return s
+}
+
+// provider is what a plan says of it; nothing for kubeadm, as in plans from before there were others.
+func (c *Cluster) provider() string {
+	if c.Provider == ProviderKubeadm {
+		return ""
+	}
+	return c.Provider
 }
 
 // Names lists the clusters that dir defines, in order.

@@ -79,6 +79,15 @@ func TestLoadFillsInDefaults(t *testing.T) {
 	require.False(t, c.Settings().Windows.Defined())
 }
 
+func TestEKSNeedsNoHosts(t *testing.T) {
+	c, err := Load(write(t, "prod", "provider: eks\nkubeconfig: k\neks: {region: eu-north-1}\ncontrolPlane: {bake: 30m}\n"), "prod")
+	require.NoError(t, err)
+	require.Equal(t, EKS{Name: "prod", Region: "eu-north-1"}, c.EKS)
+	require.Equal(t, upgrade.ProviderEKS, c.Settings().Provider)
+	require.True(t, c.Settings().Managed())
+	require.Equal(t, 30*time.Minute, c.Settings().Bake.Std())
+}
+
 func TestRepositoryMayBeWrittenBare(t *testing.T) {
 	for _, line := range []string{
 		"packages:\n  repository: https://x/core:/stable:",
@@ -101,7 +110,10 @@ func TestBadDefinitionsSayWhatWasWanted(t *testing.T) {
 		"unknown field":    {good + "maxUnavailable: 1", `unknown field "maxUnavailable"`},
 		"twice":            {good + "kubeconfig: k", `key "kubeconfig" already set`},
 		"other name":       {good + "name: b", `name: is "b", wanted "a" like the file`},
-		"provider":         {good + "provider: gke", `provider: is "gke", wanted kubeadm`},
+		"provider":         {good + "provider: gke", `provider: is "gke", wanted kubeadm or eks`},
+		"eks of kubeadm":   {good + "eks: {name: prod}", "eks: is for provider: eks"},
+		"bake":             {good + "controlPlane: {bake: -1m}", "controlPlane.bake: is -1m0s"},
+		"in place":         {good + "provider: eks\nworkers: {pools: [{name: a, selector: a=b}]}", "workers.pools[0].strategy: is \"rolling\", wanted addNewNodes"},
 		"no kubeconfig":    {"ssh: {knownHostsFile: h}", "kubeconfig: is missing"},
 		"no known hosts":   {"kubeconfig: k", "ssh.knownHostsFile: is missing"},
 		"strategy":         {good + "workers: {strategy: yolo}", `workers.strategy: is "yolo", wanted one of rolling, allAtOnce, addNewNodes`},

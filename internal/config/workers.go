@@ -152,6 +152,9 @@ func (c *Cluster) checkWorkers() error {
 		if _, err := labels.Parse(p.Selector); err != nil {
 			return fmt.Errorf("%s.selector: %w", at, err)
 		}
+		if c.Provider == ProviderEKS && p.Strategy != upgrade.AddNewNodes {
+			return fmt.Errorf("%s.strategy: is %q, wanted %s: nobody works on the machines of a managed cluster", at, p.Strategy, upgrade.AddNewNodes)
+		}
 		if err := p.check(at); err != nil {
 			return err
 		}

@@ -29,6 +29,8 @@ type Cluster struct {
 	name   string
 	config *rest.Config
 	client kubernetes.Interface
+	// managed: a provider runs the control plane.
+	managed bool
 
 	mapOnce sync.Once
 	kinds   meta.RESTMapper // see mapper

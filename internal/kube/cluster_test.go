@@ -54,7 +54,7 @@ func checkCluster(t *testing.T, kubeconfig string) {
 	ctx := t.Context()
 	c, err := Open("test", kubeconfig)
 	require.NoError(t, err)
-	seen, err := c.Observe(ctx, nil)
+	seen, err := c.Observe(ctx, upgrade.Settings{})
 	require.NoError(t, err)
 	t.Logf("%+v", seen)
 	require.NotEmpty(t, seen.Nodes)
@@ -94,7 +94,7 @@ func errorsOf(found []upgrade.Finding) []upgrade.Finding {
 
 func unschedulable(t *testing.T, c *Cluster, node string) bool {
 	t.Helper()
-	seen, err := c.Observe(context.Background(), nil)
+	seen, err := c.Observe(context.Background(), upgrade.Settings{})
 	require.NoError(t, err)
 	for _, n := range seen.Nodes {
 		if n.Name == node {
@@ -135,7 +135,7 @@ func checkLock(t *testing.T, c *Cluster) {
 	seen, err := c.Lock(ctx)
 	require.NoError(t, err)
 	require.Equal(t, winner, seen.Holder)
-	observed, err := c.Observe(ctx, nil)
+	observed, err := c.Observe(ctx, upgrade.Settings{})
 	require.NoError(t, err)
 	require.Equal(t, winner, observed.Lock.Holder)
 

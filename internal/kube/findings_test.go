@@ -69,7 +69,7 @@ type findings struct {
 // at are the findings of a plan, as "severity id: text". The machines are not looked at here, and taken to be well.
 func (f *findings) at(target string) []string {
 	f.Helper()
-	seen, err := f.cluster.Observe(f.Context(), nil)
+	seen, err := f.cluster.Observe(f.Context(), upgrade.Settings{})
 	require.NoError(f, err)
 	v136 := upgrade.MustVersion("v1.36.3")
 	for i := range seen.Nodes {

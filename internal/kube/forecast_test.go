@@ -110,7 +110,7 @@ func (s *drainStage) forecast(nodes ...string) (*upgrade.Forecast, []upgrade.Fin
 	w, err := s.c.Workloads(s.t.Context())
 	require.NoError(s.t, err)
 	require.Empty(s.t, w.Unseen)
-	seen, err := s.c.Observe(s.t.Context(), nil)
+	seen, err := s.c.Observe(s.t.Context(), upgrade.Settings{})
 	require.NoError(s.t, err)
 	hop := upgrade.Hop{}
 	for _, n := range nodes {

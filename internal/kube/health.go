@@ -29,6 +29,12 @@ func (c *Cluster) ControlPlaneHealth(ctx context.Context) error {
 
 // healthProblems asks everything side by side.
 func (c *Cluster) healthProblems(ctx context.Context) []error {
+	if c.managed {
+		if err := c.apiReady(ctx); err != nil {
+			return []error{err}
+		}
+		return nil
+	}
 	pods, err := c.controlPlanePods(ctx)
 	if err != nil {
 		return []error{err}

@@ -45,6 +45,9 @@ func (c *Cluster) lookFurther(ctx context.Context, seen *upgrade.Cluster, contro
 			return nil, c.writtenAPIs(ctx, oldest, uses)
 		}},
 	}
+	if c.managed {
+		looks, controlPlane = c.ownLooks(seen, pools), nil
+	}
 	for _, p := range controlPlane {
 		node, endpoint := p.Spec.NodeName, p.Annotations[advertiseAddress]
 		if p.Labels["component"] != upgrade.APIServer || endpoint == "" {

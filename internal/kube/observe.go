@@ -19,14 +19,16 @@ const (
 )
 
 // Observe looks at the whole cluster. It changes nothing.
-func (c *Cluster) Observe(ctx context.Context, pools []upgrade.PoolSettings) (upgrade.Cluster, error) {
+func (c *Cluster) Observe(ctx context.Context, s upgrade.Settings) (upgrade.Cluster, error) {
 	seen := upgrade.Cluster{Name: c.name}
-	selected, err := selectors(pools)
+	selected, err := selectors(s.Pools)
 	if err != nil {
 		return seen, err
 	}
-	if seen.Version, err = c.ConfiguredVersion(ctx); err != nil {
-		return seen, err
+	if !c.managed {
+		if seen.Version, err = c.ConfiguredVersion(ctx); err != nil {
+			return seen, err
+		}
 	}
 	outer := ctx // what is looked at further bounds its own requests
 	ctx, cancel := bounded(ctx)
@@ -49,7 +51,7 @@ func (c *Cluster) Observe(ctx context.Context, pools []upgrade.PoolSettings) (up
 			Severity: upgrade.SeverityError, ID: upgrade.ControlPlaneHealth, Message: problem.Error(),
 		})
 	}
-	c.lookFurther(outer, &seen, pods, pools)
+	c.lookFurther(outer, &seen, pods, s.Pools)
 	return seen, outer.Err()
 }
 
@@ -57,7 +59,7 @@ func (c *Cluster) Observe(ctx context.Context, pools []upgrade.PoolSettings) (up
 var complaints = []corev1.NodeConditionType{corev1.NodeMemoryPressure, corev1.NodeDiskPressure, corev1.NodePIDPressure, corev1.NodeNetworkUnavailable}
 
 func observeNode(n *corev1.Node, controlPlane []corev1.Pod) upgrade.Node {
-	node := upgrade.Node{Name: n.Name, Zone: n.Labels[corev1.LabelTopologyZone], Created: n.CreationTimestamp.UTC(), Runtime: n.Status.NodeInfo.ContainerRuntimeVersion, Ready: nodeCondition(n, corev1.NodeReady).Status == corev1.ConditionTrue}
+	node := upgrade.Node{Name: n.Name, Group: groupOf(n), Zone: n.Labels[corev1.LabelTopologyZone], Created: n.CreationTimestamp.UTC(), Runtime: n.Status.NodeInfo.ContainerRuntimeVersion, Ready: nodeCondition(n, corev1.NodeReady).Status == corev1.ConditionTrue}
 	_, node.ControlPlane = n.Labels[controlPlaneLabel]
 	for _, a := range n.Status.Addresses {
 		if a.Type == corev1.NodeInternalIP && node.Address == "" {

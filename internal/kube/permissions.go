@@ -44,6 +44,13 @@ var (
 	}
 )
 
+// ofOwnControlPlanes are for what is only done to control planes that no provider runs.
+var ofOwnControlPlanes = []authorizationv1.ResourceAttributes{
+	{Verb: "create", Resource: "pods", Subresource: "exec", Namespace: metav1.NamespaceSystem},
+	{Verb: "get", Resource: "nodes", Subresource: "proxy"},
+	{Verb: "get", Resource: "configmaps", Namespace: metav1.NamespaceSystem},
+}
+
 // neededFor is what an upgrade of these pools needs.
 func neededFor(pools []upgrade.PoolSettings) []authorizationv1.ResourceAttributes {
 	all := needed
@@ -60,6 +67,9 @@ func neededFor(pools []upgrade.PoolSettings) []authorizationv1.ResourceAttribute
 // when a node is cordoned already.
 func (c *Cluster) permissions(ctx context.Context, pools []upgrade.PoolSettings) ([]upgrade.Finding, error) {
 	needed := neededFor(pools)
+	if c.managed {
+		needed = slices.DeleteFunc(slices.Clone(needed), func(a authorizationv1.ResourceAttributes) bool { return slices.Contains(ofOwnControlPlanes, a) })
+	}
 	missing := make([]bool, len(needed))
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range needed {

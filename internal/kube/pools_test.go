@@ -37,7 +37,7 @@ func checkObservedPools(t *testing.T, b *bed.Bed, c *Cluster) {
 		{Name: "b", Selector: "topology.kubernetes.io/zone in (b,c)", Strategy: upgrade.AllAtOnce},
 		{Name: upgrade.DefaultPool, Strategy: upgrade.Rolling},
 	}
-	seen, err := c.Observe(t.Context(), pools)
+	seen, err := c.Observe(t.Context(), upgrade.Settings{Pools: pools})
 	require.NoError(t, err)
 	require.Empty(t, seen.Problems, "pawl's user may do all that these need")
 	got := map[string]string{}
@@ -48,7 +48,7 @@ func checkObservedPools(t *testing.T, b *bed.Bed, c *Cluster) {
 		require.WithinDuration(t, time.Now(), n.Created, time.Hour)
 	}
 	require.Equal(t, map[string]string{"cp1": "a ", "w1": "b a", "w2": "c b", "w3": "a workers"}, got)
-	_, err = c.Observe(t.Context(), []upgrade.PoolSettings{{Name: "x", Selector: "a in b"}})
+	_, err = c.Observe(t.Context(), upgrade.Settings{Pools: []upgrade.PoolSettings{{Name: "x", Selector: "a in b"}}})
 	require.Equal(t, fault.InvalidInput, fault.KindOf(err))
 }
 

@@ -92,7 +92,7 @@ func (c *Cluster) NodeReady(ctx context.Context, node string, v upgrade.Version,
 	notYet := func(fact string, args ...any) error {
 		return fault.New(fault.VerificationFailed, "node", node, fmt.Sprintf(fact, args...), "")
 	}
-	if got := n.Status.NodeInfo.KubeletVersion; got != v.String() {
+	if got := n.Status.NodeInfo.KubeletVersion; !c.runs(got, v) {
 		return notYet("kubelet reports %s, wanted %s", got, v)
 	}
 	ready := nodeCondition(n, corev1.NodeReady)
@@ -128,7 +128,7 @@ func (c *Cluster) AddonsReady(ctx context.Context, v upgrade.Version) error {
 	}
 	for _, d := range sets.Items {
 		s := d.Status
-		if d.Name == "kube-proxy" {
+		if d.Name == "kube-proxy" && !c.managed { // else it is an add-on of the provider's
 			if got, _ := upgrade.ImageVersion(d.Spec.Template.Spec.Containers[0].Image); got != v {
 				return notYet(d.Name, "is at %s, wanted %s", got, v)
 			}

@@ -14,6 +14,7 @@ const (
 	FirstControlPlane      Role = "firstControlPlane"      // where the cluster-wide upgrade is applied
 	AdditionalControlPlane Role = "additionalControlPlane" // follows the first, one at a time
 	Worker                 Role = "worker"
+	ManagedPart            Role = "managed" // no node: what a provider changes
 )
 
 // IsControlPlane reports whether the role runs control plane components.
@@ -37,6 +38,8 @@ type Cluster struct {
 	KubeProxy AddonVersion `json:"kubeProxy,omitzero"`
 	// Lock is the cluster's lock where somebody holds it.
 	Lock Lock `json:"lock,omitzero"`
+	// Managed is what a provider runs: the control plane, add-ons and node groups. nil where all is the cluster's own.
+	Managed *Managed `json:"managed,omitempty"`
 	// Problems are findings of the observation itself: an unready API server, an unhealthy etcd member.
 	Problems []Finding `json:"problems,omitempty"`
 	// Measured is how long steps took in earlier upgrades of the cluster; empty when there were none.
@@ -70,6 +73,8 @@ type Node struct {
 	Pool    string    `json:"pool,omitempty"`
 	Zone    string    `json:"zone,omitempty"` // topology.kubernetes.io/zone
 	Created time.Time `json:"created,omitzero"`
+	// Group is the provider's node group that the worker belongs to.
+	Group string `json:"group,omitempty"`
 	// UID is that of the node's API object, and ProviderID what its machine is to its cloud; only where it may be replaced.
 	UID        string `json:"uid,omitempty"`
 	ProviderID string `json:"providerID,omitempty"`
@@ -188,6 +193,11 @@ var ControlPlaneComponents = []string{APIServer, ControllerManager, Scheduler}
 type Settings struct {
 	Repository            string   `json:"repository"`
 	IgnorePreflightErrors []string `json:"ignorePreflightErrors,omitempty"`
+	// Provider is how the cluster was made, and who changes its control plane. Empty, as in plans from before there were
+	// several, stands for kubeadm.
+	Provider string `json:"provider,omitempty"`
+	// Bake is how long the workers wait after the control plane of a hop is done.
+	Bake Duration `json:"bake,omitzero"`
 	// MaxUnavailable is for pools that say nothing else.
 	MaxUnavailable Amount         `json:"maxUnavailable"`
 	Pools          []PoolSettings `json:"pools,omitempty"`

@@ -72,7 +72,7 @@ func (s Status) Remaining(now time.Time) time.Duration {
 			left += step.remaining(now, expectation(n.Role, step.Step, run, s.Measured))
 		}
 		switch {
-		case n.Role.IsControlPlane():
+		case n.Role.IsControlPlane(), n.inControlPlane():
 			hop.controlPlane += left
 		case n.keepsKubelet():
 			hop.aside = append(hop.aside, left)
@@ -136,6 +136,11 @@ func slidingWindow(each []time.Duration, atOnce int) time.Duration {
 	return slices.Max(free)
 }
 
+// inControlPlane: something that a provider changes in the control plane's turn, where one thing follows another.
+func (n NodeStatus) inControlPlane() bool {
+	return n.Role == ManagedPart && !slices.ContainsFunc(n.Steps, func(s StepStatus) bool { return s.Step == UpdateNodeGroup })
+}
+
 // WorkersAside is how many workers that keep their kubelet are worked on side by side: no pod notices, so that only the
 // load on the package repository bounds it.
 const WorkersAside = 20
@@ -162,7 +167,7 @@ func expectation(role Role, step Step, measured ...Measured) time.Duration {
 			return mean
 		}
 	}
-	expected := time.Duration(typical[step]) * time.Second
+	expected := typicalManaged[step] + time.Duration(typical[step])*time.Second
 	if step == VerifyNode && role.IsControlPlane() {
 		expected += typicalSettle
 	}

@@ -71,6 +71,7 @@ const (
 	BadWaiver          = "waiver"
 	ChosenByPolicy     = "policy"
 	PoolEmpty          = "pool"
+	NodeUnmanaged      = "node-unmanaged"
 	ApplicationsDown   = "downtime"
 	NodeProvider       = "node-provider"
 )

@@ -12,6 +12,12 @@ import (
 // Unskippable says in one line why a node must not be left as it is in a hop and those that follow, or "". hop counts
 // from 1; n is the part of the node's plan that would be left.
 func (p Plan) Unskippable(hop int, n NodePlan) string {
+	if n.Node == managedControlPlane {
+		return "it is the control plane, which all that follows stands on"
+	}
+	if n.Addon.Name != "" {
+		return ""
+	}
 	if slices.ContainsFunc(n.Steps, Step.ofComponents) && n.Role.IsControlPlane() {
 		return fmt.Sprintf("%s is of the control plane, and the kubelets that follow may not be newer than its API server", n.Node)
 	}

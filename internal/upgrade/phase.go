@@ -1,5 +1,7 @@
 package upgrade
 
+import "slices"
+
 // Phase is a part of a hop in which the nodes of the control plane have their turn one after another. Only when all have had
 // it does the next phase begin.
 type Phase struct {
@@ -29,7 +31,14 @@ func (h Hop) Phases() []Phase {
 				p.Nodes = append(p.Nodes, part)
 			}
 		}
-		all = append(all, p.Phase)
+		if len(p.Nodes) > 0 || !h.managed() {
+			all = append(all, p.Phase)
+		}
 	}
 	return all
+}
+
+// managed: a provider changes the control plane. It has no kubelets that anybody sees.
+func (h Hop) managed() bool {
+	return slices.ContainsFunc(h.NodePlans(), func(n NodePlan) bool { return n.Role == ManagedPart })
 }

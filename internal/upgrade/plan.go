@@ -52,6 +52,8 @@ type NodePlan struct {
 	// Pool and Zone are the worker's.
 	Pool string `json:"pool,omitempty"`
 	Zone string `json:"zone,omitempty"`
+	// Addon is where an add-on goes, for what is one: its versions need not be semantic.
+	Addon AddonMove `json:"addon,omitzero"`
 	// Machine is what is replaced, where the node is, and UID that of the node's API object.
 	Machine Machine `json:"machine,omitzero"`
 	UID     string  `json:"uid,omitempty"`

@@ -24,6 +24,9 @@ type Wanted struct {
 // MakePlan decides what will be done to bring an observed cluster to what is wanted. It never fails: what stands in the
 // way is among the plan's findings, and a plan with errors has no hops.
 func MakePlan(c Cluster, w Wanted, s Settings) Plan {
+	if c.Managed != nil {
+		return makeManagedPlan(c, w, s)
+	}
 	var chosen []Finding
 	if !w.Policy.IsZero() {
 		w.Target, chosen = w.Policy.choose(c)
@@ -281,6 +284,9 @@ func (h Hop) leaves(nodes []Node) []Node {
 	for i := range after {
 		n := &after[i]
 		plan, moved := plans[n.Name]
+		if !moved && n.Group != "" {
+			plan, moved = plans[nodeGroupPrefix+n.Group]
+		}
 		if !moved {
 			continue
 		}

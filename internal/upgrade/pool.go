@@ -15,6 +15,7 @@ const (
 	Rolling     Strategy = "rolling"     // a few at a time, the next one as soon as one is done
 	AllAtOnce   Strategy = "allAtOnce"   // every one at the same time; the applications are down meanwhile
 	AddNewNodes Strategy = "addNewNodes" // new nodes join, pods move, old nodes are removed
+	ByProvider  Strategy = "byProvider"  // by updates of the provider's own, one after another
 )
 
 // Order is in which order the nodes of a pool have their turn.

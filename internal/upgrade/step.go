@@ -15,6 +15,11 @@ const (
 	VerifyNode          Step = "verifyNode"
 	UncordonNode        Step = "uncordonNode"
 
+	// Of what a provider changes.
+	UpdateControlPlane Step = "updateControlPlane"
+	UpdateAddon        Step = "updateAddon"
+	UpdateNodeGroup    Step = "updateNodeGroup"
+
 	StopPods Step = "stopPods" // in place of DrainNode: budgets are not asked
 
 	// Of a node that is replaced.
@@ -45,6 +50,12 @@ func (s Step) Title() string {
 		return "Verify"
 	case UncordonNode:
 		return "Uncordon"
+	case UpdateControlPlane:
+		return "Update control plane"
+	case UpdateAddon:
+		return "Update add-on"
+	case UpdateNodeGroup:
+		return "Update node group"
 	case StopPods:
 		return "Stop pods"
 	case AddNode:
@@ -80,7 +91,7 @@ func ReplacementSteps() []Step {
 
 // ofComponents reports whether the step belongs to the control plane's components rather than to the node under them.
 func (s Step) ofComponents() bool {
-	return s == InstallKubeadm || s == UpgradeControlPlane || s == VerifyControlPlane
+	return s == InstallKubeadm || s == UpgradeControlPlane || s == VerifyControlPlane || s == UpdateControlPlane || s == UpdateAddon
 }
 
 // Components is the part of a control plane node's plan that upgrades its components, and Kubelet is the rest; see Phase.

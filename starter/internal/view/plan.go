@@ -181,6 +181,8 @@ func poolTitle(part upgrade.PoolPart, pools int) string {
 		title = "Pool " + p.Name
 	}
 	switch p.Strategy {
+	case upgrade.ByProvider:
+		return fmt.Sprintf("%s, updated by %s, one after another", strings.ToUpper(p.Name[:1])+strings.ReplaceAll(p.Name[1:], "-", " "), p.Provider)
 	case upgrade.AllAtOnce:
 		title += ", all at the same time: their applications are down"
 	case upgrade.AddNewNodes:

@@ -1,0 +1,69 @@
+package activities
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// What a provider changes by itself. Its own updates cannot be paused; pawl begins each once, finds it again, and waits.
+
+// UpdateControlPlane has the provider bring the control plane to the version, which is of the next minor. Its checks are made
+// anew before.
+func (a *Activities) UpdateControlPlane(ctx context.Context, in NodeInput) (Outcome, error) {
+	managed, err := a.Directory.Managed(ctx, in.Cluster)
+	if err != nil {
+		return Outcome{}, err
+	}
+	insights, err := managed.RefreshInsights(ctx)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if stop := upgrade.InsightsAgainst(insights, in.Version); len(stop) > 0 && !in.Force {
+		return Outcome{}, fault.New(fault.PreflightFailed, "update the control plane of", in.Cluster, stop[0].String(), "")
+	}
+	done, err := managed.UpgradeControlPlane(ctx, in.updateKey(), in.Version, in.Force)
+	return noted(done), err
+}
+
+// UpdateAddon has the provider bring an add-on to a version, with its settings as they are.
+func (a *Activities) UpdateAddon(ctx context.Context, in NodeInput) (Outcome, error) {
+	managed, err := a.Directory.Managed(ctx, in.Cluster)
+	if err != nil {
+		return Outcome{}, err
+	}
+	done, err := managed.UpgradeAddon(ctx, in.updateKey(), in.Addon.Name, in.Addon.To)
+	return noted(done), err
+}
+
+// UpdateNodeGroup has the provider replace a node group's nodes by ones of the version, within budgets.
+func (a *Activities) UpdateNodeGroup(ctx context.Context, in NodeInput) (Outcome, error) {
+	managed, err := a.Directory.Managed(ctx, in.Cluster)
+	if err != nil {
+		return Outcome{}, err
+	}
+	done, err := managed.UpgradeNodeGroup(ctx, in.updateKey(), upgrade.NodeGroupOf(in.Node), in.Version, in.Force)
+	return noted(done), err
+}
+
+// updateKey stands for one attempt that a person has let begin: the same for all that follow by themselves.
+func (in NodeInput) updateKey() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s\x00%s\x00%s\x00%d", in.Owner, in.Run, in.Cluster, in.Node, in.Version, in.Try))
+	return "pawl-" + hex.EncodeToString(sum[:16])
+}
+
+// noted tells which update it was.
+func noted(done upgrade.ManagedOutcome) Outcome {
+	var out Outcome
+	if done.Update != "" {
+		out.Note = "update " + done.Update
+		if done.Adopted {
+			out.Note += ", which somebody else had begun"
+		}
+	}
+	return out
+}

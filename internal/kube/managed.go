@@ -1,0 +1,60 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// nodeGroupLabel names the managed node group of a node.
+// Source: https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html
+const nodeGroupLabel = "eks.amazonaws.com/nodegroup"
+
+// RunByProvider says that a provider runs the control plane: its parts are not to be seen, its patches are the provider's, and
+// only minors are compared.
+func (c *Cluster) RunByProvider() *Cluster {
+	c.managed = true
+	return c
+}
+
+// apiReady asks the API as everybody reaches it.
+func (c *Cluster) apiReady(ctx context.Context) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	body, err := c.client.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+	if err != nil {
+		return c.classify("check the API of", c.name, err)
+	}
+	if string(body) != "ok" {
+		return fault.New(fault.VerificationFailed, "check the API of", c.name, fmt.Sprintf("/readyz answers %q", failedChecks(string(body))), "")
+	}
+	return nil
+}
+
+// runs reports whether a version that was observed is the wanted one.
+func (c *Cluster) runs(got string, wanted upgrade.Version) bool {
+	if !c.managed {
+		return got == wanted.String()
+	}
+	v, err := upgrade.ParseVersion(got)
+	return err == nil && v.SameMinor(wanted)
+}
+
+// ownLooks are those of a plan that look at what is the cluster owner's on a managed control plane.
+func (c *Cluster) ownLooks(seen *upgrade.Cluster, pools []upgrade.PoolSettings) []look {
+	return []look{
+		{"permissions", func(ctx context.Context) ([]upgrade.Finding, error) { return c.permissions(ctx, pools) }},
+		{"the cluster's lock", func(ctx context.Context) (_ []upgrade.Finding, err error) {
+			seen.Lock, err = c.Lock(ctx)
+			return nil, err
+		}},
+		{"webhooks", c.webhooks},
+		{"CustomResourceDefinitions", c.storedVersions},
+	}
+}
+
+func groupOf(n *corev1.Node) string { return n.Labels[nodeGroupLabel] }

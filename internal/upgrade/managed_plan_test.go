@@ -1,0 +1,134 @@
+package upgrade
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// managedCluster is one on EKS at v1.n: a node group of two, and one worker that is replaced.
+func managedCluster(n int) Cluster {
+	m := eks(n)
+	kubelet := MustVersion(fmt.Sprintf("v1.%d.3", n))
+	c := Cluster{Name: "prod", Version: m.Version, Managed: &m}
+	for _, name := range []string{"ip-1", "ip-2"} {
+		c.Nodes = append(c.Nodes, Node{Name: name, Group: "workers", Kubelet: kubelet, Ready: true})
+	}
+	c.Nodes = append(c.Nodes, Node{Name: "ip-3", Pool: "own", Replaced: true, UID: "u", ProviderID: "aws:///a/i-3", Kubelet: kubelet, Ready: true})
+	return c
+}
+
+func managedSettings() Settings {
+	return Settings{Provider: ProviderEKS, MaxUnavailable: AtMost(1), Pools: []PoolSettings{
+		{Name: "own", Selector: "own=true", Strategy: AddNewNodes, MaxSurge: AtMost(1), Provider: "asg"}, {Name: DefaultPool, Strategy: Rolling}}}
+}
+
+// walked is what is done, in order: "v1.35.0: addon/coredns, control-plane | nodegroup/workers".
+func walked(p Plan) []string {
+	var all []string
+	for _, h := range p.Hops {
+		names := func(nodes []NodePlan) string {
+			var of []string
+			for _, n := range nodes {
+				of = append(of, n.Node)
+			}
+			return strings.Join(of, ", ")
+		}
+		all = append(all, fmt.Sprintf("%s: %s | %s", h.To, names(h.ControlPlane), names(h.Workers)))
+	}
+	return all
+}
+
+func TestManagedPlanOverThreeMinors(t *testing.T) {
+	c := managedCluster(34)
+	c.Managed.Addons[0].Versions[0].DefaultFor = []Version{release(37)}
+	p := MakePlan(c, Wanted{Target: MustVersion("v1.37.0")}, managedSettings())
+	require.Empty(t, p.Errors())
+	require.Equal(t, []string{
+		"v1.35.0: addon/coredns, control-plane, addon/kube-proxy | ",
+		"v1.36.0: control-plane, addon/kube-proxy | ",
+		"v1.37.0: addon/coredns, control-plane, addon/kube-proxy | nodegroup/workers, ip-3, addon/vpc-cni",
+	}, walked(p), "nodes move once, and the other add-ons last")
+	require.Equal(t, AddonMove{"coredns", "v1.11.4-eksbuild.2", "v1.11.4-eksbuild.10"}, p.Hops[0].ControlPlane[0].Addon)
+	phases := p.Hops[0].Phases()
+	require.Len(t, phases, 1, "there are no kubelets of a managed control plane")
+	require.Len(t, phases[0].Nodes, 3)
+	parts := p.Parts(p.Hops[2])
+	require.Equal(t, []string{nodeGroupsPool, "own", addonsPool}, []string{parts[0].Pool.Name, parts[1].Pool.Name, parts[2].Pool.Name})
+	require.Equal(t, ByProvider, parts[0].Pool.Strategy)
+	require.Greater(t, p.Estimate.Std().Minutes(), 45.0, "three control planes and a node group")
+	require.NotEmpty(t, p.Unskippable(1, p.Hops[0].ControlPlane[1]))
+	require.Empty(t, p.Unskippable(1, p.Hops[0].ControlPlane[0]))
+	require.Empty(t, p.Changes(1, MakePlan(after(t, c, p.Hops[0]), Wanted{Target: MustVersion("v1.37.0")}, managedSettings())), "the rest is as it was planned")
+}
+
+// after is the cluster as the hop leaves it.
+func after(t *testing.T, c Cluster, h Hop) Cluster {
+	t.Helper()
+	m := *c.Managed
+	for _, n := range h.ControlPlane {
+		if n.Addon.Name != "" {
+			m = m.WithAddons([]AddonMove{n.Addon})
+		}
+	}
+	m.Version = h.To
+	c.Managed, c.Version, c.Nodes = &m, h.To, h.leaves(c.Nodes)
+	return c
+}
+
+func TestManagedPlanEveryMinor(t *testing.T) {
+	s := managedSettings()
+	s.WorkerPath = EveryMinor
+	p := MakePlan(managedCluster(35), Wanted{Target: MustVersion("v1.37.0")}, s)
+	require.Equal(t, []string{
+		"v1.36.0: addon/coredns, control-plane, addon/kube-proxy | nodegroup/workers",
+		"v1.37.0: control-plane, addon/kube-proxy | nodegroup/workers, ip-3",
+	}, walked(p))
+}
+
+func TestManagedPlanFinishesWhatWasLeft(t *testing.T) {
+	c := managedCluster(37)
+	for _, n := range []int{0, 1} {
+		c.Nodes[n].Kubelet = MustVersion("v1.36.3")
+	}
+	c.Managed.NodeGroups[0].Version = release(36)
+	p := MakePlan(c, Wanted{Target: MustVersion("v1.37.0")}, managedSettings())
+	require.Empty(t, p.Errors())
+	require.Equal(t, []string{"v1.37.0:  | nodegroup/workers"}, walked(p))
+	c.Managed.NodeGroups[0].Version = release(37)
+	require.Empty(t, MakePlan(c, Wanted{Target: MustVersion("v1.37.0")}, managedSettings()).Hops)
+}
+
+func TestManagedPlanIsRefused(t *testing.T) {
+	for name, of := range map[string]struct {
+		change func(*Cluster)
+		says   string
+	}{
+		"insight":   {func(c *Cluster) { c.Managed.Status = "FAILED" }, "the control plane is FAILED"},
+		"downgrade": {func(c *Cluster) { c.Managed.Version = release(38) }, "is a downgrade"},
+		"node":      {func(c *Cluster) { c.Nodes[0].Ready = false }, "the node is not Ready"},
+	} {
+		c := managedCluster(36)
+		of.change(&c)
+		p := MakePlan(c, Wanted{Target: MustVersion("v1.37.0")}, managedSettings())
+		require.True(t, p.Refused(), name)
+		require.Contains(t, p.Errors()[0].String(), of.says)
+		require.Empty(t, p.Hops)
+	}
+	c := managedCluster(36)
+	c.Nodes[2].Replaced = false
+	p := MakePlan(c, Wanted{Target: MustVersion("v1.37.0")}, managedSettings())
+	require.Empty(t, p.Errors())
+	require.Contains(t, ids(p.Findings), NodeUnmanaged)
+}
+
+func TestPoliciesOfManaged(t *testing.T) {
+	for text, want := range map[string]Version{"newest-patch": release(34), "newest-minor": release(37), "newest-minor-less-1": release(36)} {
+		policy, err := ParsePolicy(text)
+		require.NoError(t, err, text)
+		p := MakePlan(managedCluster(34), Wanted{Policy: policy}, managedSettings())
+		require.Equal(t, want, p.Target, text)
+	}
+}
