@@ -72,8 +72,8 @@ type cloud struct {
 	place string        // which AWS this is: locks are per place and group
 }
 
-// connect reads credentials where the AWS command line does. Nothing is sent.
-func connect(ctx context.Context, op, region, profile, endpoint string) (sdk.Config, *cloud, error) {
+// Connect reads credentials where the AWS command line does. Nothing is sent.
+func Connect(ctx context.Context, op, region, profile, endpoint string) (sdk.Config, error) {
 	options := []func(*config.LoadOptions) error{config.WithRetryMaxAttempts(attempts)}
 	if region != "" {
 		options = append(options, config.WithRegion(region))
@@ -86,10 +86,19 @@ func connect(ctx context.Context, op, region, profile, endpoint string) (sdk.Con
 	}
 	c, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil {
-		return c, nil, fault.Wrap(fault.InvalidInput, op, profile, err, "")
+		return c, fault.Wrap(fault.InvalidInput, op, profile, err, "")
 	}
 	if c.Region == "" {
-		return c, nil, fault.New(fault.InvalidInput, op, "", "no region is named", "set region, or AWS_REGION in the worker's environment")
+		return c, fault.New(fault.InvalidInput, op, "", "no region is named", "set region, or AWS_REGION in the worker's environment")
+	}
+	return c, nil
+}
+
+// connect opens what both providers have in common.
+func connect(ctx context.Context, op, region, profile, endpoint string) (sdk.Config, *cloud, error) {
+	c, err := Connect(ctx, op, region, profile, endpoint)
+	if err != nil {
+		return c, nil, err
 	}
 	return c, &cloud{
 		ec2: ec2.NewFromConfig(c), elb: elb.NewFromConfig(c),
@@ -103,10 +112,15 @@ func once(o *autoscaling.Options) {
 	o.Retryer = retry.AddWithMaxAttempts(o.Retryer, 1)
 }
 
-// await looks until what is waited for is so. When ctx ends first, the error says what was not yet so.
 func (c *cloud) await(ctx context.Context, op, target string, look func() (done bool, lacks string, err error)) error {
+	return Await(ctx, c.first, c.most, op, target, look)
+}
+
+// Await looks until what is waited for is so, with a pause of first between the first two looks and of most at most. When ctx
+// ends first, the error says what was not yet so.
+func Await(ctx context.Context, first, most time.Duration, op, target string, look func() (done bool, lacks string, err error)) error {
 	lacks := "it was not looked at"
-	for pause := c.first; ; pause = min(pause*3/2, c.most) {
+	for pause := first; ; pause = min(pause*3/2, most) {
 		done, now, err := look()
 		switch {
 		case err != nil && ctx.Err() != nil:

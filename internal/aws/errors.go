@@ -10,13 +10,16 @@ import (
 	"github.com/pawl-dev/pawl/internal/fault"
 )
 
+// Refusal is what some of AWS's error codes mean.
+type Refusal struct {
+	Kind   fault.Kind
+	Remedy string
+	Codes  []string
+}
+
 // refusals are AWS's error codes, with what they mean here. A code that is not among them is Unexpected, or when nothing
 // came back at all Unreachable or OutcomeUnknown.
-var refusals = []struct {
-	kind   fault.Kind
-	remedy string
-	codes  []string
-}{
+var refusals = []Refusal{
 	{fault.Unauthorized, "docs/aws.md lists the permissions", []string{
 		"UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthFailure", "ExpiredToken", "ExpiredTokenException",
 		"InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException", "OptInRequired",
@@ -44,8 +47,8 @@ var refusals = []struct {
 	}},
 }
 
-// code is the error code that AWS gave, or "".
-func code(err error) string {
+// Code is the error code that AWS gave, or "".
+func Code(err error) string {
 	var api smithy.APIError
 	if errors.As(err, &api) {
 		return api.ErrorCode()
@@ -64,19 +67,26 @@ func said(err error) string {
 }
 
 // looked classifies the error of a request that changes nothing.
-func looked(op, target string, err error) error { return classify(op, target, err, fault.Unreachable) }
+func looked(op, target string, err error) error {
+	return Classify(op, target, err, fault.Unreachable, refusals)
+}
 
 // changed classifies the error of a request that may have been carried out though no answer came.
 func changed(op, target string, err error) error {
-	return classify(op, target, err, fault.OutcomeUnknown)
+	return Classify(op, target, err, fault.OutcomeUnknown, refusals)
 }
 
-func classify(op, target string, err error, silent fault.Kind) error {
+// code is the error code that AWS gave, or "".
+func code(err error) string { return Code(err) }
+
+// Classify makes an error of AWS a fault. silent is its kind where AWS itself failed, or nothing came back; known is what the
+// codes mean.
+func Classify(op, target string, err error, silent fault.Kind, known []Refusal) error {
 	if err == nil {
 		return nil
 	}
 	f := &fault.Error{Kind: silent, Op: op, Target: target}
-	c := code(err)
+	c := Code(err)
 	if c == "" {
 		f.Err = plain(err)
 		if strings.Contains(f.Err.Error(), "failed to refresh cached credentials") || strings.Contains(f.Err.Error(), "get identity") {
@@ -84,7 +94,7 @@ func classify(op, target string, err error, silent fault.Kind) error {
 		}
 		return f
 	}
-	f.Kind, f.Remedy = refusal(c)
+	f.Kind, f.Remedy = refusal(c, known)
 	if f.Kind == fault.Unexpected && server(err) {
 		f.Kind = silent
 	}
@@ -96,10 +106,10 @@ func classify(op, target string, err error, silent fault.Kind) error {
 }
 
 // refusal is what an error code means.
-func refusal(code string) (fault.Kind, string) {
-	for _, r := range refusals {
-		if slices.Contains(r.codes, code) {
-			return r.kind, r.remedy
+func refusal(code string, known []Refusal) (fault.Kind, string) {
+	for _, r := range known {
+		if slices.Contains(r.Codes, code) {
+			return r.Kind, r.Remedy
 		}
 	}
 	return fault.Unexpected, ""

@@ -241,7 +241,7 @@ func (g *Group) launch(ctx context.Context, v view, r upgrade.Replacement, w wan
 
 // refused records that AWS will not make the machine, and says why. What may pass by itself is not recorded.
 func (g *Group) refused(ctx context.Context, r upgrade.Replacement, w want, code, said string, as error) error {
-	kind, remedy := refusal(code)
+	kind, remedy := refusal(code, refusals)
 	if code == "ValidationError" {
 		kind, remedy = fault.PreflightFailed, "put the group right: its maximum, its subnets, its launch template"
 	}

@@ -89,7 +89,7 @@ func codeIn(message string) string {
 		}
 	}
 	for _, r := range refusals {
-		for _, code := range r.codes {
+		for _, code := range r.Codes {
 			if strings.Contains(message, code) {
 				return code
 			}

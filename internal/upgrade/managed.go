@@ -116,7 +116,7 @@ type ManagedAddon struct {
 	Configured bool           `json:"configured,omitempty"`
 	Issues     []ManagedIssue `json:"issues,omitempty"`
 	Update     *ManagedUpdate `json:"update,omitempty"`
-	// Versions are the installed one and later ones that are good for a minor on the way, newest first.
+	// Versions are the installed one and later ones that are good for a minor on the way: see Choices.
 	Versions []ManagedAddonVersion `json:"versions,omitempty"`
 }
 
@@ -198,7 +198,7 @@ func (m Managed) NextOf(v, target Version) Version {
 }
 
 // rollbackWindow is for how long after an upgrade a control plane can go back.
-// Source: https://docs.aws.amazon.com/eks/latest/userguide/rollback-cluster.html
+// Source: rollbackPolicy.
 const rollbackWindow = 7 * 24 * time.Hour
 
 // RollbackUntil is until when the control plane can go back by a minor; zero where it cannot. It is on the safe side: the

@@ -93,6 +93,24 @@ func (a ManagedAddon) choose(minors ...Version) (string, bool) {
 	return newest, newest != ""
 }
 
+// Choices are the versions among which a plan chooses, newest first: the installed one, those that the provider recommends, and
+// of those that are for the same minors the newest.
+func (a ManagedAddon) Choices() []ManagedAddonVersion {
+	sorted := slices.SortedStableFunc(slices.Values(a.Versions), func(v, w ManagedAddonVersion) int {
+		order, _ := compareAddon(w.Version, v.Version)
+		return order
+	})
+	var kept []ManagedAddonVersion
+	for _, v := range sorted {
+		order, known := compareAddon(v.Version, a.Version)
+		same := slices.ContainsFunc(kept, func(k ManagedAddonVersion) bool { return slices.Equal(k.For, v.For) })
+		if v.Version == a.Version || !(known && order < 0) && (len(v.DefaultFor) > 0 || !same) {
+			kept = append(kept, v)
+		}
+	}
+	return kept
+}
+
 // AddonsBefore are the add-ons to update before the control plane goes to the next minor, in order: those whose version is
 // not good for it go to one that is good for both, so that either control plane finds what it works with. kube-proxy is
 // not among them: it may be older than the API server, never newer.

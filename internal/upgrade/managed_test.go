@@ -142,6 +142,17 @@ func TestChoiceOfAddonVersion(t *testing.T) {
 	}
 }
 
+func TestChoicesOfAddon(t *testing.T) {
+	recommended := good("v1.1.0", 34, 35)
+	recommended.DefaultFor = []Version{release(34)}
+	a := addon("x", "v1.0.2", good("v1.0.1", 34, 34), good("v1.0.2", 34, 34), good("v1.0.3", 34, 34), good("v1.2.0", 34, 35), recommended, good("v1.1.5", 34, 35), good("v1.10.0", 35, 35))
+	var names []string
+	for _, v := range a.Choices() {
+		names = append(names, v.Version)
+	}
+	require.Equal(t, []string{"v1.10.0", "v1.2.0", "v1.1.0", "v1.0.3", "v1.0.2"}, names)
+}
+
 func TestGroupsThatMove(t *testing.T) {
 	for _, c := range []struct {
 		group, to, next int
@@ -249,4 +260,57 @@ func TestManagedIsData(t *testing.T) {
 	require.Equal(t, m, back)
 	require.Equal(t, day(2026, time.November, 8), back.RollbackUntil())
 	require.True(t, eks(34).RollbackUntil().IsZero())
+}
+
+func TestRollback(t *testing.T) {
+	now := day(2026, time.November, 10)
+	back := eks(34)
+	back.UpgradedAt = day(2026, time.November, 8)
+	back.NodeGroups[0].Version = release(33)
+	back.Addons[1].Version = "v1.33.3-eksbuild.1"
+	require.Empty(t, CheckRollback(back, now))
+	for name, c := range map[string]struct {
+		change func(*Managed)
+		want   string
+	}{
+		"never upgraded": {func(m *Managed) { m.UpgradedAt = time.Time{} }, "error: prod: it was not upgraded to v1.34, so that it cannot go back; go on, or restore a backup to another cluster"},
+		"too late":       {func(m *Managed) { m.UpgradedAt = day(2026, time.November, 1) }, "error: prod: its upgrade began more than 7 days ago, on 2026-11-01; go on, or restore a backup to another cluster"},
+		"busy":           {func(m *Managed) { m.Update = &ManagedUpdate{ID: "u", Type: "LoggingUpdate"} }, "error: prod: LoggingUpdate u is under way; wait for its end"},
+		"an insight": {func(m *Managed) {
+			m.Insights = []ManagedInsight{{Name: "Fields", Rollback: true, Status: InsightError, Reason: "new"}, {Status: InsightError}}
+		}, "error: prod: insight «Fields» says new"},
+		"new nodes":      {func(m *Managed) { m.NodeGroups[0].Version = release(34) }, "error: workers: its nodes are v1.34, newer than v1.33; bring the node group back first"},
+		"new kube-proxy": {func(m *Managed) { m.Addons[1].Version = "v1.34.1-eksbuild.1" }, "error: kube-proxy: v1.34.1-eksbuild.1 is newer than v1.33; bring it back first"},
+		"policy": {func(m *Managed) {
+			m.Support, m.Offered = StandardSupport, append(m.Offered, ManagedMinor{Version: release(33), Support: ExtendedSupport})
+		}, "error: prod: v1.33 is in extended support, and the upgrade policy is STANDARD; set the upgrade policy to EXTENDED first"},
+		"Fargate": {func(m *Managed) { m.Fargate = []string{"fp"} }, "warning: fp: pods on Fargate that were made since the upgrade are newer than v1.33; delete them first: they are made anew"},
+	} {
+		m := eks(34)
+		m.UpgradedAt, m.NodeGroups[0].Version, m.Addons[1].Version = back.UpgradedAt, release(33), back.Addons[1].Version
+		c.change(&m)
+		found := CheckRollback(m, now)
+		require.Len(t, found, 1, name)
+		require.Equal(t, c.want, fmt.Sprintf("%s: %s", found[0].Severity, found[0]), name)
+	}
+}
+
+func TestKeeperOfNode(t *testing.T) {
+	for _, c := range []struct {
+		labels map[string]string
+		want   Keeper
+		group  string
+	}{
+		{nil, KeptBySomebody, ""},
+		{map[string]string{labelNodeGroup: "g"}, KeptByNodeGroup, "g"},
+		{map[string]string{labelNodePool: "p"}, KeptByKarpenter, ""},
+		{map[string]string{labelNodePool: "p", labelComputeType: "auto"}, KeptByAutoMode, ""},
+		{map[string]string{labelComputeType: "fargate"}, KeptByFargate, ""},
+		{map[string]string{labelComputeType: "hybrid"}, KeptByHybrid, ""},
+		{map[string]string{labelComputeType: "ec2", labelNodeGroup: "g"}, KeptByNodeGroup, "g"},
+	} {
+		k, group := KeeperOf(c.labels)
+		require.Equal(t, []string{string(c.want), c.group}, []string{string(k), group})
+		require.Equal(t, c.want == KeptByAutoMode || c.want == KeptByKarpenter, k.FollowsByItself())
+	}
 }
