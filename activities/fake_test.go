@@ -321,7 +321,13 @@ func (w *world) DeleteNode(_ context.Context, node, uid string) error {
 }
 func (w *world) Withdraw(_ context.Context, node, _ string) error { return w.next("Withdraw " + node) }
 func (w *world) Uncordon(_ context.Context, node, _ string) error { return w.next("Uncordon " + node) }
-func (w *world) VolumesReleased(context.Context, string) error    { return w.next("VolumesReleased") }
+func (w *world) NodesBehind(context.Context, upgrade.Version) ([]string, error) {
+	if w.next("NodesBehind") != nil {
+		return []string{"ip-9"}, nil
+	}
+	return nil, nil
+}
+func (w *world) VolumesReleased(context.Context, string) error { return w.next("VolumesReleased") }
 func (w *world) ServedOnlyBy(context.Context, []string) ([]string, error) {
 	return []string{"web/shop"}, w.next("ServedOnlyBy")
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/upgrade"
@@ -48,6 +50,26 @@ func (a *Activities) UpdateNodeGroup(ctx context.Context, in NodeInput) (Outcome
 	}
 	done, err := managed.UpgradeNodeGroup(ctx, in.updateKey(), upgrade.NodeGroupOf(in.Node), in.Version, in.Force)
 	return noted(done), err
+}
+
+// followTime is for how long nodes that replace themselves are waited for: budgets and their own windows slow them down.
+const followTime = 12 * time.Hour
+
+// AwaitNodes waits until the nodes that Karpenter or Auto Mode replaces are of the version's minor. They are not touched.
+func (a *Activities) AwaitNodes(ctx context.Context, in NodeInput) (Outcome, error) {
+	api, err := a.Directory.API(in.Cluster)
+	if err != nil {
+		return Outcome{}, err
+	}
+	patience := upgrade.Verify{Timeout: upgrade.Duration(followTime)}
+	return Outcome{}, await(ctx, patience, "wait for the nodes of", in.Cluster, func(ctx context.Context) error {
+		behind, err := api.NodesBehind(ctx, in.Version)
+		if err == nil && len(behind) > 0 {
+			err = fault.New(fault.VerificationFailed, "replace", strings.Join(behind, ", "), "older than "+in.Version.MinorString(),
+				"look at the NodePool's budgets and its expireAfter, or at what keeps their pods")
+		}
+		return err
+	})
 }
 
 // updateKey stands for one attempt that a person has let begin: the same for all that follow by themselves.

@@ -56,3 +56,11 @@ func TestAManagedClusterIsObservedWithoutItsHosts(t *testing.T) {
 	require.Empty(t, plan.Errors())
 	require.NotContains(t, w.calls, "Observe ip-1")
 }
+
+func TestNodesThatReplaceThemselvesAreWaitedFor(t *testing.T) {
+	w := &world{errs: map[string][]error{"NodesBehind": {fault.New(fault.VerificationFailed, "", "", "", "")}}}
+	env, a := environment(t, w)
+	_, err := env.ExecuteActivity(a.AwaitNodes, NodeInput{Cluster: "prod", Version: v137})
+	require.NoError(t, err)
+	require.Equal(t, []string{"NodesBehind", "NodesBehind"}, w.calls)
+}

@@ -161,6 +161,8 @@ type API interface {
 	// ServedSince says since when a service is served again that was not since a moment; while nobody serves it,
 	// fault.VerificationFailed.
 	ServedSince(ctx context.Context, service string, began time.Time) (time.Time, error)
+	// NodesBehind are the nodes of a minor older than v's that are replaced without anybody asking for it.
+	NodesBehind(ctx context.Context, v upgrade.Version) ([]string, error)
 	// Spread counts the pods of each worker.
 	Spread(ctx context.Context) ([]upgrade.NodePods, error)
 	// Rebalance evicts pods that crowd together on some of these nodes, within budgets and at most what is needed, and returns

@@ -207,7 +207,7 @@ func (a *Activities) lookAtProviders(ctx context.Context, s upgrade.Settings, c 
 	for _, pool := range s.Pools {
 		var old []upgrade.Machine
 		for _, n := range c.Nodes {
-			if n.Replaced && n.Pool == pool.Name && n.Kubelet != target {
+			if n.Replaced && n.Group == "" && n.Pool == pool.Name && n.Kubelet != target {
 				old = append(old, n.Machine())
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/pawl-dev/pawl/activities"
 	"github.com/pawl-dev/pawl/internal/aws"
 	"github.com/pawl-dev/pawl/internal/config"
+	"github.com/pawl-dev/pawl/internal/eks"
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/health"
 	"github.com/pawl-dev/pawl/internal/provision"
@@ -49,6 +50,18 @@ func (d *directory) Provider(ctx context.Context, cluster, pool string) (activit
 	default:
 		return provision.NewWebhook(*p.Webhook, pool), nil
 	}
+}
+
+// Managed implements activities.Directory.
+func (d *directory) Managed(ctx context.Context, cluster string) (activities.Managed, error) {
+	c, err := config.Load(d.folder, cluster)
+	if err != nil {
+		return nil, err
+	}
+	if c.EKS == nil {
+		return nil, fault.New(fault.InvalidInput, "open the control plane of", cluster, "no provider runs it any more, by its definition", "put the provider back, or abort")
+	}
+	return eks.New(ctx, *c.EKS)
 }
 
 // opened is the provider, or no provider at all.

@@ -25,6 +25,7 @@ type directory struct {
 // apiKey changes when the kubeconfig does.
 type apiKey struct {
 	kubeconfig string
+	provider   string
 	modified   int64
 	size       int64
 }
@@ -57,7 +58,7 @@ func (d *directory) kube(cluster string) (*kube.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	key := apiKey{kubeconfig: c.Kubeconfig}
+	key := apiKey{kubeconfig: c.Kubeconfig, provider: c.Provider}
 	if info, err := os.Stat(c.Kubeconfig); err == nil {
 		key.modified, key.size = info.ModTime().UnixNano(), info.Size()
 	}
@@ -69,6 +70,9 @@ func (d *directory) kube(cluster string) (*kube.Cluster, error) {
 	api, err := kube.Open(cluster, c.Kubeconfig)
 	if err != nil {
 		return nil, err
+	}
+	if c.Settings().Managed() {
+		api.RunByProvider()
 	}
 	d.apis[key] = api
 	return api, nil

@@ -140,7 +140,7 @@ func (u *clusterUpgrade) nodeUpgradeInput(ctx workflow.Context, n upgrade.NodePl
 		run = u.runOf(ctx)
 	}
 	return NodeUpgradeInput{
-		Run: run, Successor: u.successor(ctx, n), Cluster: u.plan.Cluster, Hop: u.status.Hop, Plan: n, Settings: u.plan.Settings.OfSteps(), Owner: u.id, EndpointWatchers: u.watchers,
+		Force: n.Managed() && slices.Contains(u.input.Waive, upgrade.ManagedInsights), Run: run, Successor: u.successor(ctx, n), Cluster: u.plan.Cluster, Hop: u.status.Hop, Plan: n, Settings: u.plan.Settings.OfSteps(), Owner: u.id, EndpointWatchers: u.watchers,
 		Unskippable: u.plan.Unskippable(u.status.Hop, n),
 	}
 }

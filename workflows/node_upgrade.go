@@ -28,6 +28,8 @@ type NodeUpgradeInput struct {
 	Successor *activities.SuccessorInput `json:"successor,omitempty"`
 	// Run is that of the upgrade's hop, where a provider changes something.
 	Run string `json:"run,omitempty"`
+	// Force overrules the provider's own checks.
+	Force bool `json:"force,omitempty"`
 	// Unskippable is why the node must not be left as it is, or "".
 	Unskippable string `json:"unskippable,omitempty"`
 }
@@ -49,6 +51,7 @@ var nodeActivities = map[upgrade.Step]nodeActivity{
 	upgrade.UpdateControlPlane:  act.UpdateControlPlane,
 	upgrade.UpdateAddon:         act.UpdateAddon,
 	upgrade.UpdateNodeGroup:     act.UpdateNodeGroup,
+	upgrade.AwaitNodes:          act.AwaitNodes,
 	upgrade.StopPods:            act.StopPods,
 	upgrade.AddNode:             act.AddNode,
 	upgrade.WithdrawNode:        act.WithdrawNode,
@@ -194,7 +197,7 @@ func (n *nodeUpgrade) options(step upgrade.Step, d *decided) workflow.ActivityOp
 	switch step {
 	case upgrade.DrainNode, upgrade.StopPods:
 		return drainOptions(string(step), summary, n.settings(d))
-	case upgrade.UpdateControlPlane, upgrade.UpdateAddon, upgrade.UpdateNodeGroup:
+	case upgrade.UpdateControlPlane, upgrade.UpdateAddon, upgrade.UpdateNodeGroup, upgrade.AwaitNodes:
 		return updateOptions(string(step), summary, n.input.Settings)
 	case upgrade.AddNode:
 		return addOptions(string(step), summary, n.input.Settings, n.input.Successor)
@@ -220,7 +223,7 @@ func (n *nodeUpgrade) activityInput(step upgrade.Step, d *decided) activities.No
 		}
 	}
 	return activities.NodeInput{
-		Addon: p.Addon, Run: n.input.Run, Try: tries,
+		Addon: p.Addon, Run: n.input.Run, Try: tries, Force: n.input.Force,
 		Cluster: n.input.Cluster, Node: p.Node, Address: p.Address, Role: p.Role, Version: p.Version(step),
 		KeepsKubelet: p.KeepsKubelet(), Settings: n.settings(d), Owner: n.input.Owner, KubeletStarted: n.kubeletStarted,
 		EndpointWatchers: n.input.EndpointWatchers, Successor: n.input.Successor,

@@ -52,6 +52,7 @@ var phases = []struct{ title, phase string }{
 	{"Back up", "backup"},
 	{"Upgrade the control plane to", "control-plane"},
 	{"Upgrade the control plane's kubelets", "control-plane-kubelets"},
+	{"Let the control plane bake", "bake"},
 	{"Upgrade the workers", "workers"},
 	{"Verify the cluster", "verify"},
 	{"Check that the rest", "check-rest"},

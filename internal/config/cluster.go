@@ -15,19 +15,20 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/pawl-dev/pawl/internal/eks"
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
 // Cluster is one cluster's definition. docs/reference.md describes every field.
 type Cluster struct {
-	Name       string   `json:"name"`
-	Provider   string   `json:"provider"`
-	Kubeconfig string   `json:"kubeconfig"`
-	SSH        SSH      `json:"ssh"`
-	Packages   Packages `json:"packages"`
-	Kubeadm    Kubeadm  `json:"kubeadm"`
-	EKS        EKS      `json:"eks"`
+	Name       string      `json:"name"`
+	Provider   string      `json:"provider"`
+	Kubeconfig string      `json:"kubeconfig"`
+	SSH        SSH         `json:"ssh"`
+	Packages   Packages    `json:"packages"`
+	Kubeadm    Kubeadm     `json:"kubeadm"`
+	EKS        *eks.Config `json:"eks"`
 	// ControlPlane says what happens between the control plane and the workers.
 	ControlPlane ControlPlane    `json:"controlPlane"`
 	Workers      Workers         `json:"workers"`
@@ -154,6 +155,9 @@ func (c *Cluster) complete(name, dir string) error {
 	orString(&c.Name, name)
 	orString(&c.Provider, ProviderKubeadm)
 	if c.Provider == ProviderEKS {
+		if c.EKS == nil {
+			c.EKS = &eks.Config{}
+		}
 		orString(&c.EKS.Name, name)
 	}
 	orString(&c.SSH.User, "root")
@@ -175,7 +179,7 @@ func (c *Cluster) complete(name, dir string) error {
 		return fmt.Errorf("name: is %q, wanted %q like the file", c.Name, name)
 	case c.Provider != ProviderKubeadm && c.Provider != ProviderEKS:
 		return fmt.Errorf("provider: is %q, wanted %s or %s", c.Provider, ProviderKubeadm, ProviderEKS)
-	case c.Provider != ProviderEKS && c.EKS != (EKS{}):
+	case c.Provider != ProviderEKS && c.EKS != nil:
 		return fmt.Errorf("eks: is for provider: %s", ProviderEKS)
 	case c.ControlPlane.Bake < 0:
 		return fmt.Errorf("controlPlane.bake: is %s, wanted a positive duration", c.ControlPlane.Bake)
@@ -193,6 +197,11 @@ func (c *Cluster) complete(name, dir string) error {
 		return fmt.Errorf("verify.timeout: is %s, wanted at most retry.timeout (%s)", c.Verify.Timeout, c.Retry.Timeout)
 	case !strings.Contains(c.Packages.Repository, "://"):
 		return fmt.Errorf("packages.repository: is %q, wanted a URL like %s", c.Packages.Repository, defaultRepository)
+	}
+	if c.EKS != nil {
+		if err := c.EKS.Validate(); err != nil {
+			return fmt.Errorf("eks: %w", err)
+		}
 	}
 	if err := c.checkWorkers(); err != nil {
 		return err

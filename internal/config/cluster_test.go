@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawl-dev/pawl/internal/eks"
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
@@ -82,7 +83,7 @@ func TestLoadFillsInDefaults(t *testing.T) {
 func TestEKSNeedsNoHosts(t *testing.T) {
 	c, err := Load(write(t, "prod", "provider: eks\nkubeconfig: k\neks: {region: eu-north-1}\ncontrolPlane: {bake: 30m}\n"), "prod")
 	require.NoError(t, err)
-	require.Equal(t, EKS{Name: "prod", Region: "eu-north-1"}, c.EKS)
+	require.Equal(t, &eks.Config{Name: "prod", Region: "eu-north-1"}, c.EKS)
 	require.Equal(t, upgrade.ProviderEKS, c.Settings().Provider)
 	require.True(t, c.Settings().Managed())
 	require.Equal(t, 30*time.Minute, c.Settings().Bake.Std())

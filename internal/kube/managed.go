@@ -4,15 +4,11 @@ import (
 	"context"
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
-
-// nodeGroupLabel names the managed node group of a node.
-// Source: https://docs.aws.amazon.com/eks/latest/userguide/managed-node-groups.html
-const nodeGroupLabel = "eks.amazonaws.com/nodegroup"
 
 // RunByProvider says that a provider runs the control plane: its parts are not to be seen, its patches are the provider's, and
 // only minors are compared.
@@ -57,4 +53,20 @@ func (c *Cluster) ownLooks(seen *upgrade.Cluster, pools []upgrade.PoolSettings) 
 	}
 }
 
-func groupOf(n *corev1.Node) string { return n.Labels[nodeGroupLabel] }
+// NodesBehind are the nodes of a minor older than v's that are replaced without anybody asking for it.
+func (c *Cluster) NodesBehind(ctx context.Context, v upgrade.Version) ([]string, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	nodes, err := c.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, c.classify("list nodes of", c.name, err)
+	}
+	var behind []string
+	for _, n := range nodes.Items {
+		keeper, _ := upgrade.KeeperOf(n.Labels)
+		if has, err := upgrade.ParseVersion(n.Status.NodeInfo.KubeletVersion); keeper.FollowsByItself() && (err != nil || has.MinorsBehind(v) > 0) {
+			behind = append(behind, n.Name)
+		}
+	}
+	return behind, nil
+}

@@ -44,6 +44,9 @@ func (c *Cluster) Observe(ctx context.Context, s upgrade.Settings) (upgrade.Clus
 	for i := range nodes.Items {
 		n := observeNode(&nodes.Items[i], pods)
 		selected.assign(&n, &nodes.Items[i])
+		if c.managed {
+			n.Keeper, n.Group = upgrade.KeeperOf(nodes.Items[i].Labels)
+		}
 		seen.Nodes = append(seen.Nodes, n)
 	}
 	for _, problem := range c.healthProblems(ctx) {
@@ -59,7 +62,7 @@ func (c *Cluster) Observe(ctx context.Context, s upgrade.Settings) (upgrade.Clus
 var complaints = []corev1.NodeConditionType{corev1.NodeMemoryPressure, corev1.NodeDiskPressure, corev1.NodePIDPressure, corev1.NodeNetworkUnavailable}
 
 func observeNode(n *corev1.Node, controlPlane []corev1.Pod) upgrade.Node {
-	node := upgrade.Node{Name: n.Name, Group: groupOf(n), Zone: n.Labels[corev1.LabelTopologyZone], Created: n.CreationTimestamp.UTC(), Runtime: n.Status.NodeInfo.ContainerRuntimeVersion, Ready: nodeCondition(n, corev1.NodeReady).Status == corev1.ConditionTrue}
+	node := upgrade.Node{Name: n.Name, Zone: n.Labels[corev1.LabelTopologyZone], Created: n.CreationTimestamp.UTC(), Runtime: n.Status.NodeInfo.ContainerRuntimeVersion, Ready: nodeCondition(n, corev1.NodeReady).Status == corev1.ConditionTrue}
 	_, node.ControlPlane = n.Labels[controlPlaneLabel]
 	for _, a := range n.Status.Addresses {
 		if a.Type == corev1.NodeInternalIP && node.Address == "" {

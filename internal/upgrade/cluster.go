@@ -73,8 +73,10 @@ type Node struct {
 	Pool    string    `json:"pool,omitempty"`
 	Zone    string    `json:"zone,omitempty"` // topology.kubernetes.io/zone
 	Created time.Time `json:"created,omitzero"`
-	// Group is the provider's node group that the worker belongs to.
-	Group string `json:"group,omitempty"`
+	// Keeper is who replaces the worker when a managed control plane has moved, and Group the provider's node group that it
+	// belongs to.
+	Keeper Keeper `json:"keeper,omitempty"`
+	Group  string `json:"group,omitempty"`
 	// UID is that of the node's API object, and ProviderID what its machine is to its cloud; only where it may be replaced.
 	UID        string `json:"uid,omitempty"`
 	ProviderID string `json:"providerID,omitempty"`

@@ -15,7 +15,7 @@ func (p Plan) Unskippable(hop int, n NodePlan) string {
 	if n.Node == managedControlPlane {
 		return "it is the control plane, which all that follows stands on"
 	}
-	if n.Addon.Name != "" {
+	if n.Addon.Name != "" || n.Node == followers {
 		return ""
 	}
 	if slices.ContainsFunc(n.Steps, Step.ofComponents) && n.Role.IsControlPlane() {

@@ -12,6 +12,7 @@ const (
 	managedControlPlane = "control-plane"
 	addonPrefix         = "addon/"
 	nodeGroupPrefix     = "nodegroup/"
+	followers           = "self-replacing-nodes" // of Karpenter and Auto Mode
 )
 
 // What a provider changes after the control plane belongs to pools of its own, in which one thing follows another.
@@ -20,11 +21,17 @@ const (
 	addonsPool     = "add-ons"
 )
 
-func managedPools(m Managed) []Pool {
+func managedPools(m Managed, s Settings, nodes []Node) []Pool {
 	of := func(name string, size int) Pool {
 		return Pool{PoolSettings: PoolSettings{Name: name, Strategy: ByProvider, Provider: m.Provider}, Size: size, AtOnce: 1}
 	}
-	return []Pool{of(nodeGroupsPool, len(m.NodeGroups)), of(addonsPool, len(m.Addons))}
+	all := []Pool{of(nodeGroupsPool, len(m.NodeGroups))}
+	for _, p := range pools(s, nodes) {
+		if p.Strategy == AddNewNodes {
+			all = append(all, p)
+		}
+	}
+	return append(all, of(addonsPool, len(m.Addons)))
 }
 
 // makeManagedPlan is MakePlan for a cluster whose control plane a provider runs: each minor's add-ons and control plane by the
@@ -38,7 +45,7 @@ func makeManagedPlan(c Cluster, w Wanted, s Settings) Plan {
 		w.Target, chosen = w.Policy.chooseOffered(m)
 	}
 	w.Target = minorOf(w.Target)
-	p := Plan{Cluster: c.Name, Current: m.Version, Target: w.Target, Nodes: nodes, Hops: []Hop{}, Measured: c.Measured, Settings: s, Pools: append(managedPools(m), pools(s, nodes)...)}
+	p := Plan{Cluster: c.Name, Current: m.Version, Target: w.Target, Nodes: nodes, Hops: []Hop{}, Measured: c.Measured, Settings: s, Pools: managedPools(m, s, nodes)}
 	found := append(chosen, CheckManaged(m, w.Target, s.WorkerPath, w.Now)...)
 	var hops []Hop
 	if !blocked(found, w.Waive) {
@@ -78,6 +85,9 @@ func managedHops(p Plan, m Managed, found []Finding) ([]Hop, []Finding) {
 		last, hops = hops[len(hops)-1], hops[:len(hops)-1]
 	} else { // only what was left behind
 		m, _ = last.addWorkers(p, m, Version{})
+	}
+	if slices.ContainsFunc(p.Nodes, func(n Node) bool { return n.Keeper.FollowsByItself() && n.Kubelet.MinorsBehind(p.Target) > 0 }) {
+		last.Workers = append(last.Workers, NodePlan{Node: followers, Role: ManagedPart, To: p.Target, Pool: nodeGroupsPool, Steps: []Step{AwaitNodes}})
 	}
 	last.Workers = append(last.Workers, addonPlans(m.AddonsAfter(p.Target))...)
 	if len(last.NodePlans()) > 0 {
@@ -127,10 +137,15 @@ func checkManagedNodes(nodes []Node) []Finding {
 		if !n.Ready {
 			found = append(found, failure(NodeReady, n.Name, "the node is not Ready", "repair it or remove it from the cluster first"))
 		}
-		if n.Group == "" && !n.Replaced {
+		switch {
+		case n.Replaced || n.Group != "" || n.Keeper.FollowsByItself():
+		case n.Keeper == KeptByFargate:
+			found = append(found, Finding{ID: NodeUnmanaged, Severity: SeverityInfo, Target: n.Name, Message: "its pod stays at " + n.Kubelet.String() + " until it is made anew",
+				Remedy: "kubectl rollout restart its deployment afterwards"})
+		default:
 			found = append(found, Finding{ID: NodeUnmanaged, Severity: SeverityWarning, Target: n.Name,
 				Message: "the node is of no node group, and no pool says how it is replaced: it stays at " + n.Kubelet.String(),
-				Remedy:  "give it a pool with strategy addNewNodes, unless Karpenter, Auto Mode or Fargate replaces it"})
+				Remedy:  "give it a pool with strategy addNewNodes, or replace it yourself"})
 		}
 	}
 	return found
@@ -191,4 +206,4 @@ func InsightsAgainst(all []ManagedInsight, v Version) []Finding {
 }
 
 // typicalManaged are typical durations of a provider's updates. Source: reports of EKS users; a control plane takes 8 to 15 minutes.
-var typicalManaged = map[Step]time.Duration{UpdateControlPlane: 10 * time.Minute, UpdateAddon: time.Minute, UpdateNodeGroup: 15 * time.Minute}
+var typicalManaged = map[Step]time.Duration{UpdateControlPlane: 10 * time.Minute, UpdateAddon: time.Minute, UpdateNodeGroup: 15 * time.Minute, AwaitNodes: 15 * time.Minute}

@@ -88,6 +88,14 @@ func TestManagedPlanEveryMinor(t *testing.T) {
 	}, walked(p))
 }
 
+func TestNodesThatReplaceThemselvesAreWaitedFor(t *testing.T) {
+	c := managedCluster(36)
+	c.Nodes[2].Replaced, c.Nodes[2].Keeper = false, KeptByKarpenter
+	p := MakePlan(c, Wanted{Target: MustVersion("v1.37.0")}, managedSettings())
+	require.NotContains(t, ids(p.Findings), NodeUnmanaged)
+	require.Equal(t, []string{"v1.37.0: addon/coredns, control-plane, addon/kube-proxy | nodegroup/workers, self-replacing-nodes"}, walked(p))
+}
+
 func TestManagedPlanFinishesWhatWasLeft(t *testing.T) {
 	c := managedCluster(37)
 	for _, n := range []int{0, 1} {

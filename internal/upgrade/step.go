@@ -19,6 +19,7 @@ const (
 	UpdateControlPlane Step = "updateControlPlane"
 	UpdateAddon        Step = "updateAddon"
 	UpdateNodeGroup    Step = "updateNodeGroup"
+	AwaitNodes         Step = "awaitNodes" // that are replaced by themselves
 
 	StopPods Step = "stopPods" // in place of DrainNode: budgets are not asked
 
@@ -56,6 +57,8 @@ func (s Step) Title() string {
 		return "Update add-on"
 	case UpdateNodeGroup:
 		return "Update node group"
+	case AwaitNodes:
+		return "Wait until nodes have replaced themselves"
 	case StopPods:
 		return "Stop pods"
 	case AddNode:
