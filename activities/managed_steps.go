@@ -32,6 +32,16 @@ func (a *Activities) UpdateControlPlane(ctx context.Context, in NodeInput) (Outc
 	return noted(done), err
 }
 
+// RollBackControlPlane has the provider bring the control plane back to the version, which is of the minor before.
+func (a *Activities) RollBackControlPlane(ctx context.Context, in NodeInput) (Outcome, error) {
+	managed, err := a.Directory.Managed(ctx, in.Cluster)
+	if err != nil {
+		return Outcome{}, err
+	}
+	done, err := managed.RollBackControlPlane(ctx, in.updateKey(), in.Version, in.Force)
+	return noted(done), err
+}
+
 // UpdateAddon has the provider bring an add-on to a version, with its settings as they are.
 func (a *Activities) UpdateAddon(ctx context.Context, in NodeInput) (Outcome, error) {
 	managed, err := a.Directory.Managed(ctx, in.Cluster)

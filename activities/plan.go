@@ -26,6 +26,8 @@ type PlanInput struct {
 	LeaveOut []string `json:"leaveOut,omitempty"`
 	// Policy chooses the target instead.
 	Policy upgrade.Policy `json:"policy,omitzero"`
+	// RollBack brings a managed control plane back instead.
+	RollBack bool `json:"rollBack,omitempty"`
 	// Brief leaves out of the plan what there is of each node.
 	Brief bool `json:"brief,omitempty"`
 }
@@ -114,8 +116,13 @@ func (a *Activities) observeManaged(ctx context.Context, cluster string, s upgra
 	if err != nil {
 		return err
 	}
-	seen, err := managed.Observe(ctx, target(*c))
+	wanted := target(*c)
+	seen, err := managed.Observe(ctx, wanted)
 	c.Managed, c.Version = &seen, seen.Version
+	if again := target(*c); err == nil && again != wanted { // what is wanted depends on what there is
+		seen, err = managed.Observe(ctx, again)
+		c.Managed = &seen
+	}
 	return err
 }
 
@@ -129,8 +136,8 @@ func current(c upgrade.Cluster, _ upgrade.Node, _ upgrade.Version) upgrade.Versi
 
 // wanted parses what a person wrote.
 func (in PlanInput) wanted() (w upgrade.Wanted, err error) {
-	w.Policy, w.Waive, w.LeaveOut = in.Policy, in.Waive, in.LeaveOut
-	if w.Policy.IsZero() {
+	w.Policy, w.Waive, w.LeaveOut, w.RollBack = in.Policy, in.Waive, in.LeaveOut, in.RollBack
+	if w.Policy.IsZero() && !w.RollBack {
 		if w.Target, err = upgrade.ParseVersion(in.Target); err != nil {
 			return w, err
 		}

@@ -49,6 +49,9 @@ type ClusterUpgradeInput struct {
 	Through []string `json:"through,omitempty"`
 	// Waive are ids of findings that are not to stop the upgrade, like ["disk-space"]. Not all can be waived.
 	Waive []string `json:"waive,omitempty"`
+	// RollBack brings a managed control plane back to the minor before, in place of a target; its provider allows that for some
+	// days. What has followed it must be back already.
+	RollBack bool `json:"rollBack,omitempty"`
 	// Approve are points at which it waits for a person's approval: hop, control-plane, workers, pool,
 	// canary.
 	Approve []string `json:"approve,omitempty"`

@@ -39,24 +39,25 @@ type nodeActivity = func(context.Context, activities.NodeInput) (activities.Outc
 
 // nodeActivities says what does each step. Which steps a node needs, and in which order, is the plan's business.
 var nodeActivities = map[upgrade.Step]nodeActivity{
-	upgrade.InstallKubeadm:      act.InstallKubeadm,
-	upgrade.UpgradeControlPlane: act.UpgradeControlPlane,
-	upgrade.VerifyControlPlane:  act.VerifyControlPlane,
-	upgrade.UpgradeNodeConfig:   act.UpgradeNodeConfig,
-	upgrade.DrainNode:           act.DrainNode,
-	upgrade.InstallKubelet:      act.InstallKubelet,
-	upgrade.RestartKubelet:      act.RestartKubelet,
-	upgrade.VerifyNode:          act.VerifyNode,
-	upgrade.UncordonNode:        act.UncordonNode,
-	upgrade.UpdateControlPlane:  act.UpdateControlPlane,
-	upgrade.UpdateAddon:         act.UpdateAddon,
-	upgrade.UpdateNodeGroup:     act.UpdateNodeGroup,
-	upgrade.AwaitNodes:          act.AwaitNodes,
-	upgrade.StopPods:            act.StopPods,
-	upgrade.AddNode:             act.AddNode,
-	upgrade.WithdrawNode:        act.WithdrawNode,
-	upgrade.ReleaseVolumes:      act.ReleaseVolumes,
-	upgrade.RemoveNode:          act.RemoveNode,
+	upgrade.InstallKubeadm:       act.InstallKubeadm,
+	upgrade.UpgradeControlPlane:  act.UpgradeControlPlane,
+	upgrade.VerifyControlPlane:   act.VerifyControlPlane,
+	upgrade.UpgradeNodeConfig:    act.UpgradeNodeConfig,
+	upgrade.DrainNode:            act.DrainNode,
+	upgrade.InstallKubelet:       act.InstallKubelet,
+	upgrade.RestartKubelet:       act.RestartKubelet,
+	upgrade.VerifyNode:           act.VerifyNode,
+	upgrade.UncordonNode:         act.UncordonNode,
+	upgrade.UpdateControlPlane:   act.UpdateControlPlane,
+	upgrade.RollBackControlPlane: act.RollBackControlPlane,
+	upgrade.UpdateAddon:          act.UpdateAddon,
+	upgrade.UpdateNodeGroup:      act.UpdateNodeGroup,
+	upgrade.AwaitNodes:           act.AwaitNodes,
+	upgrade.StopPods:             act.StopPods,
+	upgrade.AddNode:              act.AddNode,
+	upgrade.WithdrawNode:         act.WithdrawNode,
+	upgrade.ReleaseVolumes:       act.ReleaseVolumes,
+	upgrade.RemoveNode:           act.RemoveNode,
 }
 
 // NodeUpgrade walks one node through the steps of its plan. A step that fails past its retries is held for a person;
@@ -197,7 +198,7 @@ func (n *nodeUpgrade) options(step upgrade.Step, d *decided) workflow.ActivityOp
 	switch step {
 	case upgrade.DrainNode, upgrade.StopPods:
 		return drainOptions(string(step), summary, n.settings(d))
-	case upgrade.UpdateControlPlane, upgrade.UpdateAddon, upgrade.UpdateNodeGroup, upgrade.AwaitNodes:
+	case upgrade.UpdateControlPlane, upgrade.RollBackControlPlane, upgrade.UpdateAddon, upgrade.UpdateNodeGroup, upgrade.AwaitNodes:
 		return updateOptions(string(step), summary, n.input.Settings)
 	case upgrade.AddNode:
 		return addOptions(string(step), summary, n.input.Settings, n.input.Successor)

@@ -68,10 +68,13 @@ func refusedInput(cluster, fact string) error {
 }
 
 func (in ScheduledUpgradeInput) planInput() activities.PlanInput {
-	return activities.PlanInput{Cluster: in.Cluster, Target: in.TargetVersion, Through: in.Through, Waive: in.Waive, Policy: in.Policy}
+	return activities.PlanInput{Cluster: in.Cluster, Target: in.TargetVersion, Through: in.Through, Waive: in.Waive, Policy: in.Policy, RollBack: in.RollBack}
 }
 
 func (in ScheduledUpgradeInput) planSummary() string {
+	if in.RollBack {
+		return "Observe " + in.Cluster + " and plan the way back"
+	}
 	return "Observe " + in.Cluster + " and plan the way to " + in.Wants()
 }
 

@@ -41,6 +41,9 @@ func makeManagedPlan(c Cluster, w Wanted, s Settings) Plan {
 	nodes := w.mark(sortNodes(c.Nodes))
 	m := *c.Managed
 	var chosen []Finding
+	if w.RollBack {
+		return makeRollback(c, w, s, nodes)
+	}
 	if !w.Policy.IsZero() {
 		w.Target, chosen = w.Policy.chooseOffered(m)
 	}
@@ -59,6 +62,26 @@ func makeManagedPlan(c Cluster, w Wanted, s Settings) Plan {
 	}
 	p.Drains = drains(p.Hops)
 	p.Components = managedComponents(m, nodes, p.Target)
+	p.estimate()
+	return p
+}
+
+// makeRollback is the plan of going back by a minor: of the control plane alone, and only if all else is back already.
+func makeRollback(c Cluster, w Wanted, s Settings, nodes []Node) Plan {
+	m := *c.Managed
+	p := Plan{Cluster: c.Name, Current: m.Version, Target: m.previousMinor(), Nodes: nodes, Hops: []Hop{}, Measured: c.Measured, Settings: s, Pools: managedPools(m, s, nodes)}
+	found := slices.Concat(CheckRollback(m, w.Now), checkLock(c), c.Problems, checkWaivers(w.Waive))
+	for _, n := range nodes {
+		if p.Target.MinorsBehind(n.Kubelet) > 0 {
+			found = append(found, failure(ManagedRollback, n.Name, "its kubelet is "+n.Kubelet.String()+", newer than "+p.Target.MinorString(), "replace the node by an older one first"))
+		}
+	}
+	p.Findings = mergeFindings(waive(found, w.Waive))
+	if !p.Refused() {
+		p.Hops = []Hop{{From: m.Version, To: p.Target, ControlPlane: []NodePlan{{
+			Node: managedControlPlane, Role: ManagedPart, From: m.Version, To: p.Target, Steps: []Step{RollBackControlPlane}}}}}
+	}
+	p.Components = managedComponents(m, nil, p.Target)
 	p.estimate()
 	return p
 }
@@ -206,4 +229,4 @@ func InsightsAgainst(all []ManagedInsight, v Version) []Finding {
 }
 
 // typicalManaged are typical durations of a provider's updates. Source: reports of EKS users; a control plane takes 8 to 15 minutes.
-var typicalManaged = map[Step]time.Duration{UpdateControlPlane: 10 * time.Minute, UpdateAddon: time.Minute, UpdateNodeGroup: 15 * time.Minute, AwaitNodes: 15 * time.Minute}
+var typicalManaged = map[Step]time.Duration{UpdateControlPlane: 10 * time.Minute, RollBackControlPlane: 10 * time.Minute, UpdateAddon: time.Minute, UpdateNodeGroup: 15 * time.Minute, AwaitNodes: 15 * time.Minute}

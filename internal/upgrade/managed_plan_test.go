@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -139,4 +140,30 @@ func TestPoliciesOfManaged(t *testing.T) {
 		p := MakePlan(managedCluster(34), Wanted{Policy: policy}, managedSettings())
 		require.Equal(t, want, p.Target, text)
 	}
+}
+
+func TestGoingBack(t *testing.T) {
+	c := managedCluster(36)
+	now := day(2026, time.November, 28)
+	c.Managed.UpgradedAt = now.Add(-24 * time.Hour)
+	p := MakePlan(c, Wanted{RollBack: true, Now: now}, managedSettings())
+	require.True(t, p.Refused())
+	require.Contains(t, fmt.Sprint(p.Errors()), "bring the node group back first", "what has followed goes first")
+
+	for i := range c.Nodes {
+		c.Nodes[i].Kubelet = MustVersion("v1.35.3")
+	}
+	c.Managed.NodeGroups[0].Version = release(35)
+	c.Managed.Addons[1].Version = "v1.35.1-eksbuild.1"
+	p = MakePlan(c, Wanted{RollBack: true, Now: now}, managedSettings())
+	require.Empty(t, p.Errors())
+	require.Equal(t, []string{"v1.35.0: control-plane | "}, walked(p))
+	require.Equal(t, []Step{RollBackControlPlane}, p.Hops[0].ControlPlane[0].Steps)
+
+	p = MakePlan(c, Wanted{RollBack: true, Now: now.Add(8 * 24 * time.Hour)}, managedSettings())
+	require.Contains(t, fmt.Sprint(p.Errors()), "began more than 7 days ago")
+
+	p = MakePlan(healthy(1, 1), Wanted{RollBack: true, Target: v137}, settings())
+	require.True(t, p.Refused())
+	require.Contains(t, p.Errors()[0].String(), "only a control plane that a provider runs can go back")
 }

@@ -11,6 +11,8 @@ type Wanted struct {
 	Target Version
 	// Policy chooses the target, where it is not zero.
 	Policy Policy
+	// RollBack: a managed control plane goes back by a minor; there is no target then.
+	RollBack bool
 	// Through pins the releases of minors on the way; of the others it is the newest patch that all nodes are offered.
 	Through []Version
 	// Waive are ids of findings that a person has looked at and does not want to be stopped by.
@@ -37,6 +39,9 @@ func MakePlan(c Cluster, w Wanted, s Settings) Plan {
 	ahead, late := p.foresee(hops, w.Now, slices.Contains(w.Waive, WindowTooShort))
 	found = slices.Concat(chosen, found, checkLeftOut(nodes, hops), checkNow(p), checkSupport(p, w.Now), checkEtcd(p), checkMembers(p), checkNodes(p, len(hops)), checkHosts(p, w.Now),
 		checkAPIs(c, p), checkConfiguration(c, p), checkAddons(c, p), checkEmulation(c, p), checkLock(c), checkHooks(p), checkPools(p, hops), c.Problems, late, checkWaivers(w.Waive))
+	if w.RollBack {
+		found = append(found, failure(ManagedRollback, p.Cluster, "only a control plane that a provider runs can go back", "restore a backup: the runbook says how"))
+	}
 	p.Findings = mergeFindings(waive(found, w.Waive))
 	if !p.Refused() && len(hops) > 0 {
 		p.Hops, p.Windows, p.Ends = hops, ahead.used, ahead.ends

@@ -16,10 +16,11 @@ const (
 	UncordonNode        Step = "uncordonNode"
 
 	// Of what a provider changes.
-	UpdateControlPlane Step = "updateControlPlane"
-	UpdateAddon        Step = "updateAddon"
-	UpdateNodeGroup    Step = "updateNodeGroup"
-	AwaitNodes         Step = "awaitNodes" // that are replaced by themselves
+	UpdateControlPlane   Step = "updateControlPlane"
+	RollBackControlPlane Step = "rollBackControlPlane"
+	UpdateAddon          Step = "updateAddon"
+	UpdateNodeGroup      Step = "updateNodeGroup"
+	AwaitNodes           Step = "awaitNodes" // that are replaced by themselves
 
 	StopPods Step = "stopPods" // in place of DrainNode: budgets are not asked
 
@@ -53,6 +54,8 @@ func (s Step) Title() string {
 		return "Uncordon"
 	case UpdateControlPlane:
 		return "Update control plane"
+	case RollBackControlPlane:
+		return "Roll back control plane"
 	case UpdateAddon:
 		return "Update add-on"
 	case UpdateNodeGroup:
@@ -94,7 +97,7 @@ func ReplacementSteps() []Step {
 
 // ofComponents reports whether the step belongs to the control plane's components rather than to the node under them.
 func (s Step) ofComponents() bool {
-	return s == InstallKubeadm || s == UpgradeControlPlane || s == VerifyControlPlane || s == UpdateControlPlane || s == UpdateAddon
+	return s == InstallKubeadm || s == UpgradeControlPlane || s == VerifyControlPlane || s == UpdateControlPlane || s == RollBackControlPlane || s == UpdateAddon
 }
 
 // Components is the part of a control plane node's plan that upgrades its components, and Kubelet is the rest; see Phase.

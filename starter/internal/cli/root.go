@@ -24,7 +24,7 @@ localhost:7233, where "pawl dev" has one.
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(devCommand(), planCommand(), inventoryCommand(), startCommand(), listCommand(), statusCommand(), watchCommand(),
+	root.AddCommand(devCommand(), planCommand(), inventoryCommand(), startCommand(), rollbackCommand(), listCommand(), statusCommand(), watchCommand(),
 		scheduleCommand(), fleetCommand(), reportCommand(), versionCommand())
 	root.AddCommand(decisionCommands()...)
 	return root

@@ -80,7 +80,7 @@ func start(cmd *cobra.Command, client *upgrades.Client, in workflows.ClusterUpgr
 	}
 	if plan.Refused() {
 		fmt.Fprint(cmd.ErrOrStderr(), view.Findings(plan.Findings, style(cmd.ErrOrStderr())))
-		return started{}, exit.Errorf(exit.Refused, "start %s: the upgrade to %s is refused, nothing was started", in.Cluster, in.TargetVersion)
+		return started{}, exit.Errorf(exit.Refused, "start %s: the way to %s is refused, nothing was started", in.Cluster, plan.Target)
 	}
 	result := started{Cluster: plan.Cluster, From: plan.Current, Target: plan.Target}
 	if len(plan.Hops) == 0 {
