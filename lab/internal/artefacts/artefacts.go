@@ -19,8 +19,9 @@ import (
 
 // Recipes change whenever what is made here from the same programs changes.
 const (
-	imageRecipe = "1"
-	debRecipe   = "1"
+	imageRecipe  = "1"
+	debRecipe    = "1"
+	mirrorRecipe = "1"
 )
 
 // WebImage is the sample service's image.

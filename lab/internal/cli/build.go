@@ -25,7 +25,7 @@ func checkTools(h home.Home, lists ...[]needs.Tool) error {
 }
 
 func (a *app) buildCommand() *cobra.Command {
-	list := []string{versions.Default, versions.Next(versions.Default)}
+	list, hardWay := []string{versions.Default, versions.Next(versions.Default)}, false
 	cmd := &cobra.Command{
 		Use:   "build",
 		Short: "Build what a lab is made of",
@@ -51,9 +51,14 @@ v1.33 works if the module proxy serves it.`,
 			if err := checkTools(h, needs.ForBuild); err != nil {
 				return err
 			}
-			return artefacts.Build(cmd.Context(), h, vs, progress.New(cmd.OutOrStdout()))
+			out := progress.New(cmd.OutOrStdout())
+			if err := artefacts.Build(cmd.Context(), h, vs, out); err != nil || !hardWay {
+				return err
+			}
+			return artefacts.BuildMirror(cmd.Context(), h, vs, out)
 		},
 	}
 	cmd.Flags().StringSliceVar(&list, "versions", list, "Kubernetes versions to build")
+	cmd.Flags().BoolVar(&hardWay, "hard-way", false, "also what a cluster installed by hand is upgraded with")
 	return cmd
 }

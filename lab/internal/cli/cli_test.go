@@ -5,11 +5,14 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/pawl-dev/pawl/lab/internal/lab"
 )
 
 func TestUpOptions(t *testing.T) {
 	for _, c := range []struct {
 		name         string
+		hardWay      bool
 		cps, workers int
 		version      string
 		next         []string
@@ -20,10 +23,12 @@ func TestUpOptions(t *testing.T) {
 		{name: "the newest has no next", cps: 1, version: "v1.37.2", served: "v1.37.2"},
 		{name: "two control planes", cps: 2, version: "v1.36.3", err: "--control-planes 2: a lab has 1 or 3"},
 		{name: "many workers", cps: 1, workers: 6, version: "v1.36.3", err: "--workers 6: a lab has 0 to 5"},
+		{name: "by hand", hardWay: true, cps: 3, workers: 1, version: "v1.36.3", served: "v1.36.3 v1.37.2"},
+		{name: "by hand without workers", hardWay: true, cps: 3, version: "v1.36.3", err: "--workers 0: with --hard-way only workers run pods, so a lab has at least 1"},
 		{name: "no version", cps: 1, version: "newest", err: `version "newest": not a release like v1.36.3`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := upOptions(c.cps, c.workers, c.version, c.next)
+			got, err := upOptions(c.hardWay, c.cps, c.workers, c.version, c.next)
 			if c.err != "" {
 				if err == nil || err.Error() != c.err {
 					t.Errorf("got %v, want %s", err, c.err)
@@ -32,6 +37,9 @@ func TestUpOptions(t *testing.T) {
 			}
 			if err != nil || strings.Join(got.Served, " ") != c.served {
 				t.Errorf("served %v, %v; want %s", got.Served, err, c.served)
+			}
+			if (got.Shape == lab.HardWay) != c.hardWay {
+				t.Errorf("shape is %s", got.Shape)
 			}
 		})
 	}

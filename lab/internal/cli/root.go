@@ -46,13 +46,15 @@ func newRoot() *cobra.Command {
 	a := &app{}
 	cmd := &cobra.Command{
 		Use:   "pawl-lab",
-		Short: "A real kubeadm cluster on one Linux machine",
-		Long: `pawl-lab runs a real kubeadm cluster on one Linux machine, to try an upgrade on:
-nodes with systemd, SSH, containerd and packages from a repository, in a
-network of their own that leads nowhere. Needs root.`,
+		Short: "A real Kubernetes cluster on one Linux machine",
+		Long: `pawl-lab runs a real Kubernetes cluster on one Linux machine, to try an upgrade
+on: nodes with systemd, SSH and containerd, made by kubeadm with packages from a
+repository or installed by hand, in a network of their own that leads nowhere.
+Needs root.`,
 		Example: `  pawl-lab build                       build what a lab is made of (once, about 30 min)
   pawl-lab up                          1 control plane and 2 workers at v1.36.3
   pawl-lab up --control-planes 3       the same, highly available
+  pawl-lab up --hard-way               installed by hand, without kubeadm
   pawl-lab exec pawl plan --help       run a program inside the lab's network
   pawl-lab ssh w1                      look around on a worker
   pawl-lab node add w3                 a further worker; node remove w3 takes it away

@@ -18,6 +18,7 @@ func (a *app) upCommand() *cobra.Command {
 		cps, workers = 1, 2
 		version      = versions.Default
 		next         []string
+		hardWay      bool
 	)
 	cmd := &cobra.Command{
 		Use:   "up",
@@ -25,17 +26,22 @@ func (a *app) upCommand() *cobra.Command {
 		Long: `Makes a fresh kubeadm cluster, building what is missing first, and starts a
 service in it: six replicas of "web" on every node's port 30080, of which a
 PodDisruptionBudget wants four. The repositories serve the packages of the
-cluster's version and of those to upgrade to.`,
+cluster's version and of those to upgrade to.
+
+With --hard-way the cluster is one installed by hand: programs under systemd,
+no kubeadm, no kubelet on the control planes. In place of the repositories a
+mirror laid out like dl.k8s.io serves the programs.`,
 		Example: `  pawl-lab up
   pawl-lab up --control-planes 3 --workers 2
-  pawl-lab up --version v1.35.4 --next v1.36.3,v1.37.2`,
+  pawl-lab up --version v1.35.4 --next v1.36.3,v1.37.2
+  pawl-lab up --hard-way --control-planes 3`,
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := a.asRoot()
 			if err != nil {
 				return err
 			}
-			opts, err := upOptions(cps, workers, version, next)
+			opts, err := upOptions(hardWay, cps, workers, version, next)
 			if err != nil {
 				return err
 			}
@@ -57,14 +63,22 @@ cluster's version and of those to upgrade to.`,
 	f.IntVar(&cps, "control-planes", cps, "number of control planes: 1 or 3")
 	f.IntVar(&workers, "workers", workers, fmt.Sprintf("number of workers: 0 to %d", topology.MaxWorkers))
 	f.StringVar(&version, "version", version, "Kubernetes version to begin with")
-	f.StringSliceVar(&next, "next", nil, "further versions whose packages are served (default the next minor known)")
+	f.StringSliceVar(&next, "next", nil, "further versions that are served (default the next minor known)")
+	f.BoolVar(&hardWay, "hard-way", false, "install by hand: programs under systemd, no kubeadm")
 	return cmd
 }
 
 // upOptions checks what was asked for.
-func upOptions(cps, workers int, version string, next []string) (lab.Options, error) {
+func upOptions(hardWay bool, cps, workers int, version string, next []string) (lab.Options, error) {
 	if cps != 1 && cps != topology.MaxControlPlanes {
 		return lab.Options{}, fmt.Errorf("--control-planes %d: a lab has 1 or %d", cps, topology.MaxControlPlanes)
+	}
+	shape := lab.Kubeadm
+	if hardWay {
+		shape = lab.HardWay
+	}
+	if hardWay && workers == 0 {
+		return lab.Options{}, fmt.Errorf("--workers 0: with --hard-way only workers run pods, so a lab has at least 1")
 	}
 	if workers < 0 || workers > topology.MaxWorkers {
 		return lab.Options{}, fmt.Errorf("--workers %d: a lab has 0 to %d", workers, topology.MaxWorkers)
@@ -77,7 +91,7 @@ func upOptions(cps, workers int, version string, next []string) (lab.Options, er
 		next = []string{versions.Next(v)}
 	}
 	served, err := versions.ParseList(append([]string{v}, next...))
-	return lab.Options{ControlPlanes: cps, Workers: workers, Version: v, Served: served}, err
+	return lab.Options{Shape: shape, ControlPlanes: cps, Workers: workers, Version: v, Served: served}, err
 }
 
 func afterUp(h home.Home, took string) string {

@@ -19,9 +19,12 @@ var (
 	kubeadmDropIn string
 	//go:embed files/kubelet.postinst
 	kubeletPostInst string
-	//go:embed files/crictl
-	crictlStandIn string
 )
+
+// Crictl is a stand-in for crictl, good for ps, images and version.
+//
+//go:embed files/crictl
+var Crictl string
 
 // Sources are the folders with the programs to pack.
 type Sources struct {
@@ -80,7 +83,7 @@ func Kubernetes(version string, src Sources) ([]Package, error) {
 		{
 			Name: "cri-tools", Version: strings.TrimPrefix(versions.Minor(version), "v") + ".0-1.1",
 			Description: "Stand-in for crictl, good for ps, images and version",
-			Files:       []File{{Path: "/usr/bin/crictl", Mode: 0o755, Content: crictlStandIn}},
+			Files:       []File{{Path: "/usr/bin/crictl", Mode: 0o755, Content: Crictl}},
 		},
 	}, nil
 }

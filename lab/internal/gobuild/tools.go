@@ -16,6 +16,11 @@ const (
 	CNI        = "v1.9.1"
 )
 
+// EtcdStep is the patch of etcd 3.6 that a cluster installed by hand goes to
+// before 3.7, which wants v3.6.11 or later.
+// Source: https://etcd.io/docs/v3.7/upgrades/upgrade_3_7/
+const EtcdStep = "v3.6.16"
+
 //go:embed coredns.go.txt
 var corednsMain []byte
 

@@ -49,6 +49,16 @@ func ParseList(text string) ([]Ref, error) {
 	return refs, nil
 }
 
+// Find is the image of a component.
+func Find(refs []Ref, component string) (Ref, error) {
+	for _, r := range refs {
+		if r.Component() == component {
+			return r, nil
+		}
+	}
+	return Ref{}, fmt.Errorf("image of %s: kubeadm's list has none", component)
+}
+
 func parseRef(s string) (Ref, error) {
 	rest, ok := strings.CutPrefix(s, Registry+"/")
 	repository, tag, ok2 := strings.Cut(rest, ":")

@@ -173,6 +173,9 @@ func (s *State) begin(a Addition) error {
 	if err := a.check(); err != nil {
 		return err
 	}
+	if s.Shape == HardWay {
+		return refuse("this lab was made by hand (up --hard-way), and only kubeadm joins nodes")
+	}
 	if !slices.Contains(s.Served, a.Version) {
 		return refuse("version %s: the lab's repositories have %v; see pawl-lab up --next", a.Version, s.Served)
 	}

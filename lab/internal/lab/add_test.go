@@ -101,6 +101,15 @@ func TestWhatIsAdded(t *testing.T) {
 	}
 }
 
+func TestNoNodeIsAddedToALabByHand(t *testing.T) {
+	s := clone(fresh)
+	s.Shape = HardWay
+	var refusal Refusal
+	if _, err := s.choose(Addition{Key: "one", Version: "v1.37.2"}); !errors.As(err, &refusal) || len(s.Nodes) != 3 {
+		t.Errorf("got %v, want a refusal; nodes %v", err, s.Nodes)
+	}
+}
+
 func TestChangesSideBySideAreAllRemembered(t *testing.T) {
 	h := tempHome(t)
 	if _, err := change(context.Background(), h, func(*State) error { return nil }); err != ErrNoLab {

@@ -5,28 +5,39 @@ import (
 	"strings"
 
 	"github.com/pawl-dev/pawl/lab/internal/aptrepo"
+	"github.com/pawl-dev/pawl/lab/internal/mirror"
 	"github.com/pawl-dev/pawl/lab/internal/topology"
 	"github.com/pawl-dev/pawl/lab/internal/versions"
 )
 
 // Definition is the cluster definition that pawl reads. Its paths are relative
 // to itself.
-func Definition(cgroupV1 bool) string {
+func Definition(s State) string {
 	var b strings.Builder
 	b.WriteString("# Written by pawl-lab up.\n")
-	b.WriteString("name: lab\nprovider: kubeadm\nkubeconfig: ./admin.conf\n")
+	fmt.Fprintf(&b, "name: lab\nprovider: %s\nkubeconfig: ./admin.conf\n", s.Shape)
 	b.WriteString("ssh:\n  user: root\n  keyFile: ./id_ed25519\n  knownHostsFile: ./known_hosts\n")
-	fmt.Fprintf(&b, "packages:\n  repository: http://%s/%s\n", topology.Gateway, aptrepo.Base)
-	if cgroupV1 {
-		b.WriteString("# This machine has version 1 control groups, which kubeadm's check refuses.\n")
-		b.WriteString("kubeadm: {ignorePreflightErrors: [SystemVerification]}\n")
+	if s.Shape == HardWay {
+		b.WriteString("  hosts: # the control plane has no kubelets, so the API does not know its machines\n")
+		for _, n := range s.controlPlanes() {
+			fmt.Fprintf(&b, "    %s: {address: %s}\n", n, n.Address())
+		}
+		fmt.Fprintf(&b, "binaries:\n  controlPlane: [%s]\n", strings.ReplaceAll(names(s.controlPlanes()), " ", ", "))
+		fmt.Fprintf(&b, "  mirror: %s\n  etcdMirror: %s\n", served(mirror.Kubernetes), served(mirror.Etcd))
+	} else {
+		fmt.Fprintf(&b, "packages:\n  repository: %s\n", served(aptrepo.Base))
+		if s.CgroupV1 {
+			b.WriteString("# This machine has version 1 control groups, which kubeadm's check refuses.\n")
+			b.WriteString("kubeadm: {ignorePreflightErrors: [SystemVerification]}\n")
+		}
 	}
 	b.WriteString("workers: {strategy: rolling, maxUnavailable: 1}\n")
 	return b.String()
 }
 
-func repositoryURL(version string) string {
-	return fmt.Sprintf("http://%s/%s", topology.Gateway, aptrepo.Path(versions.Minor(version)))
-}
+// served is the address of what the lab serves below a path.
+func served(path string) string { return fmt.Sprintf("http://%s/%s", topology.Gateway, path) }
+
+func repositoryURL(version string) string { return served(aptrepo.Path(versions.Minor(version))) }
 
 func debianVersion(version string) string { return versions.Debian(version) }

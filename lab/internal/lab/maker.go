@@ -13,7 +13,6 @@ import (
 
 	"github.com/pawl-dev/pawl/lab/internal/artefacts"
 	"github.com/pawl-dev/pawl/lab/internal/home"
-	"github.com/pawl-dev/pawl/lab/internal/image"
 	"github.com/pawl-dev/pawl/lab/internal/node"
 	"github.com/pawl-dev/pawl/lab/internal/sshx"
 	"github.com/pawl-dev/pawl/lab/internal/topology"
@@ -30,13 +29,13 @@ type maker struct {
 
 // prepare learns what disks are made of; a is the way in that they will have.
 func (m *maker) prepare(ctx context.Context, a sshx.Access) error {
-	images, err := artefacts.ImageList(ctx, m.home, m.version)
+	pause, err := artefacts.Image(ctx, m.home, m.version, "pause")
 	if err != nil {
 		return err
 	}
 	m.access = a
 	m.disk = node.Disk{
-		Template: artefacts.Template(m.home), PauseImage: pauseImage(images),
+		Template: artefacts.Template(m.home), PauseImage: pause.String(),
 		AuthorizedKey: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(a.Signer.PublicKey()))) + " pawl-lab",
 	}
 	return nil
@@ -61,7 +60,7 @@ func (m maker) boot(ctx context.Context, n topology.Node) (*sshx.Client, error) 
 	if err != nil {
 		return nil, fmt.Errorf("boot %s: %w; see %s", n, err, m.home.Node(string(n), "keeper.log"))
 	}
-	if _, err := c.Run(ctx, "systemctl is-system-running --wait || true; systemctl is-active containerd"); err != nil {
+	if _, err := c.Run(ctx, "systemctl is-system-running --wait || true"); err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
@@ -109,14 +108,4 @@ func know(ctx context.Context, h home.Home, n topology.Node, key ssh.PublicKey) 
 		return err
 	}
 	return home.WriteFile(knownHostsFile(h), sshx.WithHost(file, key, n.Address(), string(n)), 0o644)
-}
-
-// pauseImage is the sandbox image among a version's images.
-func pauseImage(images []image.Ref) string {
-	for _, r := range images {
-		if r.Component() == "pause" {
-			return r.String()
-		}
-	}
-	return ""
 }

@@ -19,10 +19,20 @@ import (
 	"github.com/pawl-dev/pawl/lab/internal/topology"
 )
 
+// Shape is a way of installing a cluster, by its name in pawl's definition.
+type Shape string
+
+// The shapes of a lab: with kubeadm, and by hand.
+const (
+	Kubeadm Shape = "kubeadm"
+	HardWay Shape = "binaries"
+)
+
 // State is what is remembered of the running lab.
 type State struct {
+	Shape            Shape           `json:"shape"`
 	Version          string          `json:"version"` // the one it began with
-	Served           []string        `json:"served"`  // versions with packages in the repositories
+	Served           []string        `json:"served"`  // versions with packages in the repositories, or in the mirror
 	Nodes            []topology.Node `json:"nodes"`
 	CgroupV1         bool            `json:"cgroupV1"`
 	Started          time.Time       `json:"started"`

@@ -7,17 +7,19 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
-	"github.com/pawl-dev/pawl/lab/internal/aptrepo"
 	"github.com/pawl-dev/pawl/lab/internal/home"
+	"github.com/pawl-dev/pawl/lab/internal/mirror"
 	"github.com/pawl-dev/pawl/lab/internal/node"
 	"github.com/pawl-dev/pawl/lab/internal/proc"
 	"github.com/pawl-dev/pawl/lab/internal/sshx"
 	"github.com/pawl-dev/pawl/lab/internal/topology"
-	"github.com/pawl-dev/pawl/lab/internal/versions"
 )
 
 // Status is what can be said of a lab from outside and from its API.
@@ -38,8 +40,9 @@ type NodeStatus struct {
 	Power     string        `json:"power"`   // on, off, missing
 	Cable     string        `json:"cable"`   // in, cut
 	PID       int           `json:"pid"`     // its first process on the machine, 0: none
-	Kubeadm   string        `json:"kubeadm"` // installed packages
+	Kubeadm   string        `json:"kubeadm"` // installed packages, or programs
 	Kubelet   string        `json:"kubelet"`
+	APIServer string        `json:"apiServer,omitempty"`
 	Reported  string        `json:"reported"` // the kubelet's version in the API
 	Condition string        `json:"condition"`
 }
@@ -55,7 +58,7 @@ func Inspect(ctx context.Context, h home.Home) (Status, error) {
 		s.Infra = id.PID
 	}
 	for _, v := range state.Served {
-		s.Repositories = append(s.Repositories, fmt.Sprintf("http://%s/%s/ (%s)", topology.Gateway, aptrepo.Path(versions.Minor(v)), v))
+		s.Repositories = append(s.Repositories, state.Shape.source(v))
 	}
 	reported, err := apiNodes(ctx, h, state)
 	s.API = "ok"
@@ -63,12 +66,12 @@ func Inspect(ctx context.Context, h home.Home) (Status, error) {
 		s.API = err.Error()
 	}
 	for _, n := range state.Nodes {
-		s.Machines = append(s.Machines, inspectNode(h, n, reported[string(n)]))
+		s.Machines = append(s.Machines, inspectNode(ctx, h, state.Shape, n, reported[string(n)]))
 	}
 	return s, nil
 }
 
-func inspectNode(h home.Home, n topology.Node, r apiNode) NodeStatus {
+func inspectNode(ctx context.Context, h home.Home, shape Shape, n topology.Node, r apiNode) NodeStatus {
 	ns := NodeStatus{Name: n, Address: n.Address(), Power: "off", Cable: "cut", Reported: r.version, Condition: r.condition}
 	if !node.Exists(h, n) {
 		ns.Power = "missing"
@@ -80,12 +83,38 @@ func inspectNode(h home.Home, n topology.Node, r apiNode) NodeStatus {
 	if node.Connected(n) {
 		ns.Cable = "in"
 	}
-	if f, err := os.Open(h.Node(string(n), "root/var/lib/dpkg/status")); err == nil {
+	root := h.Node(string(n), "root")
+	if shape == HardWay {
+		ns.Kubelet, ns.APIServer = programVersion(ctx, root, "kubelet"), programVersion(ctx, root, "kube-apiserver")
+		return ns
+	}
+	if f, err := os.Open(filepath.Join(root, "var/lib/dpkg/status")); err == nil {
 		defer f.Close()
 		installed := installedVersions(f, "kubeadm", "kubelet")
 		ns.Kubeadm, ns.Kubelet = installed["kubeadm"], installed["kubelet"]
 	}
 	return ns
+}
+
+// source is where the nodes get a version from.
+func (s Shape) source(version string) string {
+	if s == HardWay {
+		return served(mirror.Kubernetes) + "/" + version + "/"
+	}
+	return fmt.Sprintf("%s/ (%s)", repositoryURL(version), version)
+}
+
+// programVersion is what a program on a node's disk says, whether the node is
+// on or not; empty if it has none.
+func programVersion(ctx context.Context, root, program string) string {
+	cmd := exec.CommandContext(ctx, "/usr/local/bin/"+program, "--version")
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
+	out, err := cmd.Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(strings.TrimPrefix(string(out), "Kubernetes"))
 }
 
 // installedVersions reads dpkg's own list, which is there even when the node
@@ -192,20 +221,24 @@ func (s Status) Print(w io.Writer) error {
 		state = "half up (up did not come to its end)"
 	}
 	fmt.Fprintf(w, "lab       %s since %s, began with %s, in %s\n", state, s.Started.Local().Format(time.DateTime), s.Version, s.Directory)
+	kind, manager := "packages", "KUBEADM"
+	if s.Shape == HardWay {
+		kind, manager = "programs", "API SERVER"
+	}
 	infra := "not running"
 	if s.Infra != 0 {
 		infra = fmt.Sprintf("pid %d", s.Infra)
 	}
 	fmt.Fprintf(w, "infra     %s; API %s\n", infra, s.API)
 	for _, r := range s.Repositories {
-		fmt.Fprintf(w, "packages  %s\n", r)
+		fmt.Fprintf(w, "%-10s%s\n", kind, r)
 	}
 	fmt.Fprintf(w, "cluster   %s\n\n", s.Definition)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NODE\tADDRESS\tPOWER\tCABLE\tPID\tKUBEADM\tKUBELET\tREPORTS\tCONDITION")
+	fmt.Fprintf(t, "NODE\tADDRESS\tPOWER\tCABLE\tPID\t%s\tKUBELET\tREPORTS\tCONDITION\n", manager)
 	for _, m := range s.Machines {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", m.Name, m.Address, m.Power, m.Cable,
-			dash(m.PID), dash(m.Kubeadm), dash(m.Kubelet), dash(m.Reported), dash(m.Condition))
+			dash(m.PID), dash(m.Kubeadm+m.APIServer), dash(m.Kubelet), dash(m.Reported), dash(m.Condition))
 	}
 	return t.Flush()
 }

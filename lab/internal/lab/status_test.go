@@ -41,6 +41,27 @@ w1    10.77.0.21  off    cut    -    -           -           -        -
 	}
 }
 
+func TestStatusOfALabByHand(t *testing.T) {
+	s := Status{State: State{Shape: HardWay}, Repositories: []string{HardWay.source("v1.37.2")}, Machines: []NodeStatus{
+		{Name: "cp1", Address: "10.77.0.11", Power: "on", Cable: "in", PID: 7, APIServer: "v1.37.2"},
+		{Name: "w1", Address: "10.77.0.21", Power: "on", Cable: "in", PID: 8, Kubelet: "v1.36.3", Reported: "v1.36.3", Condition: "Ready"},
+	}}
+	var b strings.Builder
+	if err := s.Print(&b); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{
+		"programs  http://10.77.0.1/release/v1.37.2/\n",
+		"NODE  ADDRESS     POWER  CABLE  PID  API SERVER  KUBELET  REPORTS  CONDITION\n",
+		"cp1   10.77.0.11  on     in     7    v1.37.2     -        -        -\n",
+		"w1    10.77.0.21  on     in     8    -           v1.36.3  v1.36.3  Ready\n",
+	} {
+		if !strings.Contains(b.String(), line) {
+			t.Errorf("lacks %q:\n%s", line, &b)
+		}
+	}
+}
+
 func TestInstalledVersions(t *testing.T) {
 	got := installedVersions(strings.NewReader("Package: kubeadm\nStatus: hold ok installed\nVersion: 1.37.2-1.1\nDepends: x\n\nPackage: sudo\nVersion: 1.9\n\nPackage: kubelet\nVersion: 1.36.3-1.1\n"), "kubeadm", "kubelet")
 	if want := map[string]string{"kubeadm": "1.37.2-1.1", "kubelet": "1.36.3-1.1"}; !reflect.DeepEqual(got, want) {
@@ -61,13 +82,33 @@ func TestParseNodes(t *testing.T) {
 	}
 }
 
-func TestDefinitionIgnoresThePreflightOnlyOnVersion1(t *testing.T) {
-	const part = "kubeadm: {ignorePreflightErrors: [SystemVerification]}\n"
-	if !strings.Contains(Definition(true), part) || strings.Contains(Definition(false), part) {
-		t.Errorf("version 1:\n%s\nversion 2:\n%s", Definition(true), Definition(false))
-	}
-	if want := "packages:\n  repository: http://10.77.0.1/core:/stable:\n"; !strings.Contains(Definition(false), want) {
-		t.Errorf("definition lacks %q:\n%s", want, Definition(false))
+func TestDefinitionByShape(t *testing.T) {
+	const ignored, repository = "kubeadm: {ignorePreflightErrors: [SystemVerification]}\n", "packages:\n  repository: http://10.77.0.1/core:/stable:\n"
+	three := topology.Nodes(3, 1)
+	for _, c := range []struct {
+		name      string
+		state     State
+		has, lack []string
+	}{
+		{"kubeadm, version 1", State{Shape: Kubeadm, Nodes: three, CgroupV1: true}, []string{"provider: kubeadm\n", ignored, repository}, []string{"hosts:", "binaries:"}},
+		{"kubeadm, version 2", State{Shape: Kubeadm, Nodes: three}, []string{repository}, []string{ignored}},
+		{
+			"by hand", State{Shape: HardWay, Nodes: three, CgroupV1: true},
+			[]string{"provider: binaries\n", "    cp3: {address: 10.77.0.13}\n", "  controlPlane: [cp1, cp2, cp3]\n", "mirror: http://10.77.0.1/release\n", "etcdMirror: http://10.77.0.1/etcd\n"},
+			[]string{ignored, "packages:", "w1"},
+		},
+	} {
+		got := Definition(c.state)
+		for _, part := range c.has {
+			if !strings.Contains(got, part) {
+				t.Errorf("%s: lacks %q:\n%s", c.name, part, got)
+			}
+		}
+		for _, part := range c.lack {
+			if strings.Contains(got, part) {
+				t.Errorf("%s: has %q:\n%s", c.name, part, got)
+			}
+		}
 	}
 }
 

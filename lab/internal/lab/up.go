@@ -4,17 +4,16 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/pawl-dev/pawl/lab/internal/aptrepo"
 	"github.com/pawl-dev/pawl/lab/internal/artefacts"
 	"github.com/pawl-dev/pawl/lab/internal/cgroup"
 	"github.com/pawl-dev/pawl/lab/internal/home"
-	"github.com/pawl-dev/pawl/lab/internal/kubeadm"
 	"github.com/pawl-dev/pawl/lab/internal/netns"
 	"github.com/pawl-dev/pawl/lab/internal/node"
 	"github.com/pawl-dev/pawl/lab/internal/progress"
@@ -27,21 +26,35 @@ var webManifest []byte
 
 // Options say what lab to make.
 type Options struct {
+	Shape         Shape
 	ControlPlanes int
 	Workers       int
 	Version       string
-	Served        []string // versions with packages, the first one among them
+	Served        []string // versions to be had in the lab, the first one among them
 }
 
 // upRun is one run of up.
 type upRun struct {
 	maker
-	out     *progress.Printer
-	state   State
-	cluster kubeadm.Cluster
+	out   *progress.Printer
+	state State
 
 	mu      sync.Mutex
 	clients map[topology.Node]*sshx.Client
+}
+
+// installation is what one shape of cluster has of its own.
+type installation interface {
+	// serve makes what the lab serves to the nodes, and the cluster's secrets.
+	serve(context.Context) error
+	// steps lead from the network to nodes and system pods that are Ready.
+	steps() []step
+}
+
+// step is one line of what up says.
+type step struct {
+	title string
+	run   func(context.Context) error
 }
 
 // Up makes a fresh cluster.
@@ -57,12 +70,17 @@ func Up(ctx context.Context, h home.Home, opts Options, out *progress.Printer) e
 	if err := artefacts.Build(ctx, h, opts.Served, out); err != nil {
 		return err
 	}
+	if opts.Shape == HardWay {
+		if err := artefacts.BuildMirror(ctx, h, opts.Served, out); err != nil {
+			return err
+		}
+	}
 	before, err := inotifyInstances()
 	if err != nil {
 		return err
 	}
 	u := &upRun{maker: maker{home: h, version: opts.Version}, out: out, clients: map[topology.Node]*sshx.Client{}, state: State{
-		Version: opts.Version, Served: opts.Served, Nodes: topology.Nodes(opts.ControlPlanes, opts.Workers),
+		Shape: opts.Shape, Version: opts.Version, Served: opts.Served, Nodes: topology.Nodes(opts.ControlPlanes, opts.Workers),
 		CgroupV1: cgroup.V1(), Started: time.Now().UTC().Truncate(time.Second), InotifyInstances: before,
 	}}
 	if err := u.state.save(h); err != nil {
@@ -78,27 +96,23 @@ func Up(ctx context.Context, h home.Home, opts Options, out *progress.Printer) e
 
 // run is the whole way from nothing to a cluster with a service on it.
 func (u *upRun) run(ctx context.Context) error {
-	cps := u.state.controlPlanes()
-	for _, s := range []struct {
-		title string
-		run   func(context.Context) error
-	}{
-		{"keys and package repositories", u.prepare},
-		{"network and infrastructure", u.infrastructure},
-		{"boot " + names(u.state.Nodes) + ", install packages", u.each(u.state.Nodes, u.machine)},
-		{"kubeadm init " + string(cps[0]), u.init},
-		{"kubeadm join " + names(u.state.Nodes[1:]), u.join},
-		{"nodes Ready", u.kubectl("wait --for=condition=Ready node --all --timeout=180s")},
-		{"system pods Ready", u.kubectl(
-			"-n kube-system rollout status deployment/coredns --timeout=180s",
-			"-n kube-system rollout status daemonset/kube-proxy --timeout=180s",
-			"-n kube-system wait --for=condition=Ready pod --all --timeout=180s")},
-		{"service web: 6 replicas", u.web},
-		{"cluster definition", u.definition},
-	} {
-		if len(u.state.Nodes) == 1 && strings.HasPrefix(s.title, "kubeadm join") {
-			continue
-		}
+	var shape installation = &withKubeadm{upRun: u}
+	if u.state.Shape == HardWay {
+		shape = &byHand{upRun: u}
+	}
+	steps := slices.Concat(
+		[]step{
+			{"keys", u.prepare},
+			{"what the nodes are served", shape.serve},
+			{"network and infrastructure", u.infrastructure},
+		},
+		shape.steps(),
+		[]step{
+			{"service web: 6 replicas", u.web},
+			{"cluster definition", u.definition},
+		},
+	)
+	for _, s := range steps {
 		if err := u.out.Step(s.title, func() error { return s.run(ctx) }); err != nil {
 			return err
 		}
@@ -106,8 +120,7 @@ func (u *upRun) run(ctx context.Context) error {
 	return nil
 }
 
-// prepare makes what the nodes will trust: the key that logs in and the
-// signed repositories.
+// prepare makes the key that the nodes let in.
 func (u *upRun) prepare(ctx context.Context) error {
 	if err := copySelf(u.home); err != nil {
 		return err
@@ -126,19 +139,7 @@ func (u *upRun) prepare(ctx context.Context) error {
 	if err := home.WriteFile(knownHostsFile(u.home), nil, 0o644); err != nil {
 		return err
 	}
-	signing, err := aptrepo.LoadKey(u.home.Cache("repository-key.asc"))
-	if err != nil {
-		return err
-	}
-	err = aptrepo.Write(u.home.Run("repo"), u.state.Served, func(v string) string { return artefacts.Debs(u.home, v) }, signing)
-	if err != nil {
-		return err
-	}
-	if err := u.maker.prepare(ctx, way); err != nil {
-		return err
-	}
-	u.cluster, err = kubeadm.NewCluster(u.state.Version, u.state.CgroupV1)
-	return err
+	return u.maker.prepare(ctx, way)
 }
 
 // infrastructure makes the network and what serves the nodes in it.
@@ -165,16 +166,16 @@ func (u *upRun) infrastructure(context.Context) error {
 	return startInfra(u.home, u.state.controlPlanes(), relay)
 }
 
-// machine boots a node and puts Kubernetes' packages on it.
-func (u *upRun) machine(ctx context.Context, n topology.Node) error {
-	c, err := u.boot(ctx, n)
+// boot boots a node and keeps the connection to it.
+func (u *upRun) boot(ctx context.Context, n topology.Node) (*sshx.Client, error) {
+	c, err := u.maker.boot(ctx, n)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	u.mu.Lock()
+	defer u.mu.Unlock()
 	u.clients[n] = c
-	u.mu.Unlock()
-	return u.install(ctx, c)
+	return c, nil
 }
 
 // each does the same for all nodes side by side.
@@ -186,59 +187,6 @@ func (u *upRun) each(nodes []topology.Node, do func(context.Context, topology.No
 		}
 		return g.Wait()
 	}
-}
-
-// init makes the first control plane and takes its kubeconfig home.
-func (u *upRun) init(ctx context.Context) error {
-	first := u.state.Nodes[0]
-	config, err := u.cluster.Init(first)
-	if err != nil {
-		return err
-	}
-	c := u.clients[first]
-	if err := c.Put(ctx, kubeadmConfig, []byte(config)); err != nil {
-		return err
-	}
-	if _, err := c.Run(ctx, "kubeadm init --upload-certs --config "+kubeadmConfig+" > /var/log/kubeadm-init.log 2>&1 || { tail -n 20 /var/log/kubeadm-init.log; exit 1; }"); err != nil {
-		return err
-	}
-	conf, err := c.Run(ctx, "mkdir -p ~/.kube && cp /etc/kubernetes/admin.conf ~/.kube/config && cat /etc/kubernetes/admin.conf")
-	if err != nil {
-		return err
-	}
-	if u.cluster.CAHash, err = kubeadm.CAHash(conf); err != nil {
-		return err
-	}
-	conf = kubeadm.WithServer(conf, fmt.Sprintf("https://%s:%d", topology.Gateway, topology.APIPort))
-	return home.WriteFile(kubeconfigFile(u.home), []byte(conf), 0o600)
-}
-
-// join adds the further control planes one after another, as etcd wants it,
-// and meanwhile the workers all at once.
-func (u *upRun) join(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		for _, n := range u.state.controlPlanes()[1:] {
-			if err := u.joinOne(ctx, n); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	for _, n := range u.state.Nodes {
-		if !n.ControlPlane() {
-			g.Go(func() error { return u.joinOne(ctx, n) })
-		}
-	}
-	return g.Wait()
-}
-
-func (u *upRun) joinOne(ctx context.Context, n topology.Node) error {
-	config, err := u.cluster.Join(n, "")
-	if err != nil {
-		return err
-	}
-	return u.maker.join(ctx, u.clients[n], config)
 }
 
 // kubectl runs kubectl commands on the first control plane.
@@ -272,7 +220,7 @@ func (u *upRun) onlyControlPlanes() bool {
 
 // definition writes what pawl needs to know of the cluster.
 func (u *upRun) definition(context.Context) error {
-	return home.WriteFile(u.home.Cluster("lab.yaml"), []byte(Definition(u.state.CgroupV1)), 0o644)
+	return home.WriteFile(u.home.Cluster("lab.yaml"), []byte(Definition(u.state)), 0o644)
 }
 
 func (u *upRun) close() {

@@ -34,6 +34,9 @@ type Disk struct {
 	Template      string // folder to copy
 	PauseImage    string // the version's own, for containerd's sandboxes
 	AuthorizedKey string // line for authorized_keys
+
+	// Further files of a node, if any.
+	Further func(topology.Node) ([]rootfs.File, error)
 }
 
 // Make makes the node's disk, unless it is there, and returns its host key.
@@ -79,23 +82,24 @@ func (d Disk) fill(root string, n topology.Node) error {
 	if err != nil {
 		return err
 	}
-	files := []struct {
-		path    string
-		content []byte
-		mode    os.FileMode
-	}{
-		{"etc/hostname", []byte(string(n) + "\n"), 0o644},
+	files := []rootfs.File{
+		{Path: "etc/hostname", Content: string(n) + "\n", Mode: 0o644},
 		// Without one of its own systemd takes the machine's, the same on every node.
-		{"etc/machine-id", []byte(strings.ReplaceAll(id, "-", "") + "\n"), 0o444},
-		{hostKey, key.Private, 0o600},
-		{hostKey + ".pub", []byte(key.Public + "\n"), 0o644},
-		{"etc/containerd/config.toml", containerd, 0o644},
-		{"etc/cni/net.d/10-pawl-lab.conflist", cni, 0o644},
+		{Path: "etc/machine-id", Content: strings.ReplaceAll(id, "-", "") + "\n", Mode: 0o444},
+		{Path: hostKey, Content: string(key.Private), Mode: 0o600},
+		{Path: hostKey + ".pub", Content: key.Public + "\n", Mode: 0o644},
+		{Path: "etc/containerd/config.toml", Content: containerd, Mode: 0o644},
+		{Path: "etc/cni/net.d/10-pawl-lab.conflist", Content: cni, Mode: 0o644},
 	}
-	for _, f := range files {
-		if err := home.WriteFile(filepath.Join(root, f.path), f.content, f.mode); err != nil {
+	if d.Further != nil {
+		further, err := d.Further(n)
+		if err != nil {
 			return fmt.Errorf("disk of %s: %w", n, err)
 		}
+		files = append(files, further...)
+	}
+	if err := rootfs.Write(root, files); err != nil {
+		return fmt.Errorf("disk of %s: %w", n, err)
 	}
 	if err := authorize(root, d.AuthorizedKey); err != nil {
 		return fmt.Errorf("disk of %s: %w", n, err)
@@ -147,12 +151,10 @@ func lookup(root, user string) (uid, gid int, err error) {
 	return 0, 0, fmt.Errorf("user %s: not in the node's passwd", user)
 }
 
-func render(t *template.Template, data any) ([]byte, error) {
+func render(t *template.Template, data any) (string, error) {
 	var b strings.Builder
-	if err := t.Execute(&b, data); err != nil {
-		return nil, err
-	}
-	return []byte(b.String()), nil
+	err := t.Execute(&b, data)
+	return b.String(), err
 }
 
 // uuid is a fresh random one, made by the kernel.

@@ -120,52 +120,40 @@ func install(from, to string) error {
 
 func writeSettings(root string) error {
 	registry := fmt.Sprintf("http://%s:%d", topology.Gateway, topology.RegistryPort)
-	files := []struct {
-		path, content string
-		mode          os.FileMode
-	}{
-		{"etc/fstab", "", 0o644},
-		{"etc/hosts", topology.Hosts(), 0o644},
-		{"etc/resolv.conf", "nameserver " + topology.Gateway + "\n", 0o644},
-		{"etc/systemd/system/containerd.service", containerdUnit, 0o644},
-		{"etc/containerd/certs.d/registry.k8s.io/hosts.toml", fmt.Sprintf("server = %q\n\n[host.%q]\n  capabilities = [\"pull\", \"resolve\"]\n", registry, registry), 0o644},
-		{"etc/crictl.yaml", "runtime-endpoint: unix:///run/containerd/containerd.sock\n", 0o644},
-		{"etc/systemd/journald.conf.d/pawl-lab.conf", "[Journal]\nReadKMsg=no\nForwardToConsole=no\nStorage=persistent\nSystemMaxUse=200M\n", 0o644},
-		{"etc/ssh/sshd_config.d/pawl-lab.conf", "UseDNS no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\nMaxStartups 100\nMaxSessions 100\n", 0o644},
-		{"etc/sudoers.d/pawl-lab", AdminUser + " ALL=(ALL) NOPASSWD: ALL\n", 0o440},
-		{"etc/apt/apt.conf.d/99pawl-lab", "Acquire::Languages \"none\";\nAPT::Install-Recommends \"false\";\n", 0o644},
+	files := []File{
+		{Path: "etc/fstab", Content: "", Mode: 0o644},
+		{Path: "etc/hosts", Content: topology.Hosts(), Mode: 0o644},
+		{Path: "etc/resolv.conf", Content: "nameserver " + topology.Gateway + "\n", Mode: 0o644},
+		{Path: "etc/systemd/system/containerd.service", Content: containerdUnit, Mode: 0o644},
+		{Path: "etc/containerd/certs.d/registry.k8s.io/hosts.toml", Content: fmt.Sprintf("server = %q\n\n[host.%q]\n  capabilities = [\"pull\", \"resolve\"]\n", registry, registry), Mode: 0o644},
+		{Path: "etc/crictl.yaml", Content: "runtime-endpoint: unix:///run/containerd/containerd.sock\n", Mode: 0o644},
+		{Path: "etc/systemd/journald.conf.d/pawl-lab.conf", Content: "[Journal]\nReadKMsg=no\nForwardToConsole=no\nStorage=persistent\nSystemMaxUse=200M\n", Mode: 0o644},
+		{Path: "etc/ssh/sshd_config.d/pawl-lab.conf", Content: "UseDNS no\nPermitRootLogin prohibit-password\nPasswordAuthentication no\nMaxStartups 100\nMaxSessions 100\n", Mode: 0o644},
+		{Path: "etc/sudoers.d/pawl-lab", Content: AdminUser + " ALL=(ALL) NOPASSWD: ALL\n", Mode: 0o440},
+		{Path: "etc/apt/apt.conf.d/99pawl-lab", Content: "Acquire::Languages \"none\";\nAPT::Install-Recommends \"false\";\n", Mode: 0o644},
 		// A lab's disk does not outlive the machine: no need to wait for it.
-		{"etc/dpkg/dpkg.cfg.d/pawl-lab", "force-unsafe-io\n", 0o644},
+		{Path: "etc/dpkg/dpkg.cfg.d/pawl-lab", Content: "force-unsafe-io\n", Mode: 0o644},
 	}
-	for _, f := range files {
-		if err := home.WriteFile(filepath.Join(root, f.path), []byte(f.content), f.mode); err != nil {
-			return err
-		}
+	if err := Write(root, files); err != nil {
+		return err
 	}
 	return os.MkdirAll(filepath.Join(root, "var/log/journal"), 0o755)
 }
 
 func linkUnits(root string) error {
-	units := filepath.Join(root, "etc/systemd/system")
-	wants := filepath.Join(units, "multi-user.target.wants")
-	if err := os.MkdirAll(wants, 0o755); err != nil {
-		return err
-	}
-	links := map[string]string{
-		filepath.Join(wants, "containerd.service"): "/etc/systemd/system/containerd.service",
-		filepath.Join(wants, "ssh.service"):        "/lib/systemd/system/ssh.service",
-		filepath.Join(units, "default.target"):     "/lib/systemd/system/multi-user.target",
+	const units = "etc/systemd/system/"
+	links := []File{
+		Wanted("containerd.service", "/etc/systemd/system/containerd.service"),
+		Wanted("ssh.service", "/lib/systemd/system/ssh.service"),
+		{Path: units + "default.target", Link: "/lib/systemd/system/multi-user.target"},
 	}
 	for _, u := range masked {
-		links[filepath.Join(units, u)] = "/dev/null"
+		links = append(links, File{Path: units + u, Link: "/dev/null"})
 	}
-	for link, target := range links {
-		if err := os.Remove(link); err != nil && !os.IsNotExist(err) {
-			return err
-		}
-		if err := os.Symlink(target, link); err != nil {
-			return err
-		}
-	}
-	return nil
+	return Write(root, links)
+}
+
+// Wanted is what starts a unit at boot.
+func Wanted(unit, file string) File {
+	return File{Path: "etc/systemd/system/multi-user.target.wants/" + unit, Link: file}
 }

@@ -20,6 +20,8 @@ const (
 	NodePort     = 30080            // the web service on every node
 	PodCIDR      = "10.244.0.0/16"
 	ServiceCIDR  = "10.96.0.0/16"
+	APIService   = "10.96.0.1"  // the API's address inside pods
+	DNSService   = "10.96.0.10" // that of CoreDNS
 )
 
 // MaxControlPlanes and MaxWorkers bound the lab that is made at once. Workers

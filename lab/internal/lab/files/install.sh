@@ -1,4 +1,5 @@
 set -e
+systemctl -q is-active containerd
 # An earlier attempt may still be under way, or may have been cut off.
 exec 9> /run/lock/pawl-lab-install
 flock 9
