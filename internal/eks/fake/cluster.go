@@ -11,7 +11,7 @@ func (e *EKS) status() string {
 	switch u := e.busy(""); {
 	case e.Gone != "":
 		return e.Gone
-	case u != nil && u.left < lasting-lagging && strings.HasPrefix(u.Type, "Version"):
+	case u != nil && u.left < u.lasts-lagging && strings.HasPrefix(u.Type, "Version"):
 		return "UPDATING" // seen late
 	}
 	return "ACTIVE"

@@ -38,6 +38,7 @@ type EKS struct {
 	// FailNext are error codes that the next updates of a part end with: "", "addon/NAME", "group/NAME".
 	FailNext     map[string][]string
 	RefreshFails int // how many of the next refreshes fail
+	Lasting      int // for how many requests an update lasts
 
 	Updates   []*Update
 	Insights  []*Insight
@@ -75,7 +76,7 @@ type Update struct {
 	Params                 [][2]string
 	Errors                 []string
 	Created                time.Time
-	left                   int
+	left, lasts            int
 	end                    func() (failure string)
 }
 
@@ -124,7 +125,7 @@ func New(name, version string, offered ...string) *EKS {
 	return &EKS{
 		Name: name, Version: version, Support: "EXTENDED", Offered: offered, Forbidden: map[string]bool{}, FailNext: map[string][]string{},
 		Addons: map[string]*Addon{}, Catalogue: map[string][]AddonVersion{}, Groups: map[string]*Group{}, Subnets: map[string]int{"subnet-a": 100, "subnet-b": 100},
-		Templates: map[string]*Template{}, tokens: map[string]asked{}, shown: version,
+		Templates: map[string]*Template{}, tokens: map[string]asked{}, shown: version, Lasting: lasting,
 	}
 }
 
@@ -137,7 +138,7 @@ func (e *EKS) Do(f func()) {
 
 // How many requests things take.
 const (
-	lasting    = 5 // an update
+	lasting    = 5 // an update, where nothing else is said
 	refreshing = 4
 	lagging    = 2 // until what has changed is seen
 	pageSize   = 2
@@ -150,7 +151,7 @@ var epoch = time.Date(2026, time.November, 1, 12, 0, 0, 0, time.UTC)
 
 // Begin begins a change as anybody may. end carries it out, and says how that failed.
 func (e *EKS) Begin(part, kind string, params [][2]string, end func() string) *Update {
-	u := &Update{ID: fmt.Sprintf("update-%d", len(e.Updates)+1), Part: part, Type: kind, Status: "InProgress", Params: params, Created: e.Now(), left: lasting, end: end}
+	u := &Update{ID: fmt.Sprintf("update-%d", len(e.Updates)+1), Part: part, Type: kind, Status: "InProgress", Params: params, Created: e.Now(), left: e.Lasting, lasts: e.Lasting, end: end}
 	if queue := e.FailNext[part]; len(queue) > 0 {
 		u.end = func() string { return queue[0] }
 		e.FailNext[part] = queue[1:]
