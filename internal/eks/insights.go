@@ -132,9 +132,17 @@ func (c *Cluster) askRefresh(ctx context.Context) (lacks string, err error) {
 	case err == nil && out.Status == types.InsightsRefreshStatusInProgress:
 		return "an earlier refresh is under way", nil
 	}
-	_, err = c.api.StartInsightsRefresh(ctx, &sdk.StartInsightsRefreshInput{ClusterName: &c.config.Name})
-	if aws.Code(err) == inUse {
-		return "EKS is busy with it: " + clip(message(err)), nil
+	_, asking := c.api.StartInsightsRefresh(ctx, &sdk.StartInsightsRefreshInput{ClusterName: &c.config.Name})
+	if aws.Code(asking) == "" {
+		return "", changed(op, c.target(), asking)
 	}
-	return "", changed(op, c.target(), err)
+	// It has no client token: what was refused may have been begun by a request whose answer was lost.
+	out, err = c.api.DescribeInsightsRefresh(ctx, &sdk.DescribeInsightsRefreshInput{ClusterName: &c.config.Name})
+	switch {
+	case err == nil && out.Status == types.InsightsRefreshStatusInProgress:
+		return "", nil
+	case aws.Code(asking) == inUse:
+		return "EKS is busy with it: " + clip(message(asking)), nil
+	}
+	return "", changed(op, c.target(), asking)
 }
