@@ -45,6 +45,9 @@ var one struct {
 }
 
 func TestMain(m *testing.M) {
+	for _, name := range []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} {
+		_ = os.Setenv(name, "test") // for workers that talk to fakes of AWS
+	}
 	code := m.Run()
 	if one.dev != nil {
 		one.stop()

@@ -53,7 +53,10 @@ func (in ScheduledUpgradeInput) Wants() string {
 
 // check refuses an input that names no target, or two, or what would be ignored.
 func (in ScheduledUpgradeInput) check() error {
-	if in.Policy.IsZero() == (in.TargetVersion == "") {
+	if in.RollBack && in.Policy.IsZero() && in.TargetVersion == "" {
+		return nil
+	}
+	if in.RollBack || in.Policy.IsZero() == (in.TargetVersion == "") {
 		return refusedInput(in.Cluster, "wanted either targetVersion or policy: "+upgrade.Policies)
 	}
 	if err := in.CheckApprovals(); err != nil {

@@ -42,6 +42,8 @@ type Options struct {
 	Offered       []upgrade.Version // what the package repositories have beside Version
 	// Pace is the factor on everything that takes time on a node: 1 is as on a small real one.
 	Pace float64
+	// Provider is what the cluster's definition says; "" is kubeadm.
+	Provider string
 	// Definition is added to the cluster's definition: lines of YAML.
 	Definition string
 	// APIs are versions of APIs that the API server serves beside its usual ones, such as resource.k8s.io/v1beta1.

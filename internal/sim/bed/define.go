@@ -1,6 +1,7 @@
 package bed
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -61,8 +62,8 @@ func (b *Bed) define(context.Context) error {
 		return err
 	}
 	name := b.opts.Name
-	definition := fmt.Sprintf("name: %s\nprovider: kubeadm\nkubeconfig: ./%s.conf\nssh:\n  user: admin\n  keyFile: ./%s.key\n  knownHostsFile: ./%s.known_hosts\n  hosts:\n%s%s",
-		name, name, name, name, hosts.String(), b.opts.Definition)
+	definition := fmt.Sprintf("name: %s\nprovider: %s\nkubeconfig: ./%s.conf\nssh:\n  user: admin\n  keyFile: ./%s.key\n  knownHostsFile: ./%s.known_hosts\n  hosts:\n%s%s",
+		name, cmp.Or(b.opts.Provider, "kubeadm"), name, name, name, hosts.String(), b.opts.Definition)
 	for suffix, text := range map[string]string{".known_hosts": known.String(), ".yaml": definition} {
 		if err := os.WriteFile(b.file(suffix), []byte(text), 0o600); err != nil {
 			return err
