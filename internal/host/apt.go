@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/remote"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -65,7 +66,7 @@ func (a apt) download(ctx context.Context, repository string, v upgrade.Version,
 	unit := "pawl-apt-download-" + v.String()
 	dir := "/run/pawl/" + unit
 	const op = "download packages"
-	end, found, err := a.awaitJob(ctx, job{unit: unit})
+	end, found, err := a.on.AwaitJob(ctx, remote.Job{Unit: unit})
 	if err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func (a apt) download(ctx context.Context, repository string, v upgrade.Version,
 			a.remove(ctx, dir)
 			return err
 		}
-		if end, err = a.runJob(ctx, job{unit: unit, argv: argv}); err != nil {
+		if end, err = a.on.RunJob(ctx, remote.Job{Unit: unit, Argv: argv}); err != nil {
 			return err // perhaps it runs, and needs the folder
 		}
 	}
@@ -112,14 +113,14 @@ func (a apt) install(ctx context.Context, repository string, v upgrade.Version, 
 	op := "install " + strings.Join(packages, ", ") + " " + v.String()
 	unit := "pawl-apt-install-" + strings.Join(packages, "-") + "-" + v.String()
 	// Before all else: an apt that an earlier run started must be left alone until it ends.
-	end, found, err := a.awaitJob(ctx, job{unit: unit})
+	end, found, err := a.on.AwaitJob(ctx, remote.Job{Unit: unit})
 	if err != nil {
 		return err
 	}
 	if err := a.restoreHolds(ctx); err != nil {
 		return err
 	}
-	if found && end.failure != "" {
+	if found && end.Failure != "" {
 		return a.aptFault(op, end)
 	}
 	if missing, err := a.notAt(ctx, v, packages); err != nil || len(missing) == 0 {
@@ -140,7 +141,7 @@ func (a apt) install(ctx context.Context, repository string, v upgrade.Version, 
 	}
 	argv := []string{"apt-get", "install", "--yes", "--allow-change-held-packages", "--no-remove", "--no-install-recommends",
 		"-o", lockTimeout, "-o", "Dpkg::Options::=--force-confold"}
-	if end, err = a.runJob(ctx, job{unit: unit, argv: append(argv, wanted...)}); err != nil {
+	if end, err = a.on.RunJob(ctx, remote.Job{Unit: unit, Argv: append(argv, wanted...)}); err != nil {
 		return err
 	}
 	restored := a.restoreHolds(ctx) // also when apt has failed
@@ -190,7 +191,7 @@ func (a apt) notAt(ctx context.Context, v upgrade.Version, packages []string) ([
 // in /var/lib/dpkg/updates (dpkg(1), --configure; apt refuses to work until then).
 func (a apt) repair(ctx context.Context) error {
 	const op, unit = "repair packages", "pawl-dpkg-configure"
-	if end, found, err := a.awaitJob(ctx, job{unit: unit}); err != nil || found && end.failure != "" {
+	if end, found, err := a.on.AwaitJob(ctx, remote.Job{Unit: unit}); err != nil || found && end.Failure != "" {
 		return firstError(err, a.aptFault(op, end))
 	}
 	states, err := a.must(ctx, op, "dpkg-query", "-W", "-f", "${db:Status-Status}\n")
@@ -211,7 +212,7 @@ func (a apt) repair(ctx context.Context) error {
 	if !broken {
 		return nil
 	}
-	end, err := a.runJob(ctx, job{unit: unit, argv: []string{"dpkg", "--force-confold", "--configure", "-a"}})
+	end, err := a.on.RunJob(ctx, remote.Job{Unit: unit, Argv: []string{"dpkg", "--force-confold", "--configure", "-a"}})
 	return firstError(err, a.aptFault(op, end))
 }
 
@@ -241,15 +242,15 @@ func (a apt) offered(ctx context.Context, options, packages []string) ([]candida
 }
 
 // aptFault is the fault of a job of apt or dpkg that failed, nil when it did not.
-func (a apt) aptFault(op string, end ending) error {
-	if end.failure == "" {
+func (a apt) aptFault(op string, end remote.Ending) error {
+	if end.Failure == "" {
 		return nil
 	}
 	// apt gave up waiting, or dpkg, which never waits, was called: somebody else is busy with it.
-	if strings.Contains(end.output, "Could not get lock") || strings.Contains(end.output, "lock was locked by another process") {
-		return fault.New(fault.Conflict, op+" on", a.node, "another package manager is running: "+tail(end.output), "")
+	if strings.Contains(end.Output, "Could not get lock") || strings.Contains(end.Output, "lock was locked by another process") {
+		return fault.New(fault.Conflict, op+" on", a.node, "another package manager is running: "+remote.Tail(end.Output), "")
 	}
-	return fault.New(fault.CommandFailed, op+" on", a.node, "apt failed ("+end.failure+"): "+tail(end.output), "")
+	return fault.New(fault.CommandFailed, op+" on", a.node, "apt failed ("+end.Failure+"): "+remote.Tail(end.Output), "")
 }
 
 // remove removes a temporary folder, also when ctx has ended.

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/remote"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -133,14 +134,14 @@ func (h *Host) room(ctx context.Context, op, dir string, need int64) error {
 func (h *Host) writeArchive(ctx context.Context, dir string, sources []string) error {
 	const op = "back up files"
 	file := dir + "/" + archiveFile
-	if _, err := h.must(ctx, op, "install", "-m", "600", "/dev/null", hidden(file)); err != nil {
+	if _, err := h.must(ctx, op, "install", "-m", "600", "/dev/null", remote.Hidden(file)); err != nil {
 		return err
 	}
-	argv := []string{"tar", "--create", "--file=" + hidden(file), "--numeric-owner", "--exclude=etc/kubernetes/tmp", "--directory=/", "--"}
+	argv := []string{"tar", "--create", "--file=" + remote.Hidden(file), "--numeric-owner", "--exclude=etc/kubernetes/tmp", "--directory=/", "--"}
 	for _, source := range sources {
 		argv = append(argv, strings.TrimPrefix(source, "/"))
 	}
-	for _, argv := range [][]string{argv, {"tar", "--list", "--file=" + hidden(file)}, {"sync", hidden(file)}, {"mv", "-T", hidden(file), file}} {
+	for _, argv := range [][]string{argv, {"tar", "--list", "--file=" + remote.Hidden(file)}, {"sync", remote.Hidden(file)}, {"mv", "-T", remote.Hidden(file), file}} {
 		if _, err := h.must(ctx, op, argv...); err != nil {
 			return err
 		}
@@ -275,11 +276,11 @@ func (h *Host) moveSnapshot(ctx context.Context, op, file, dir, kept string, s u
 			return err
 		}
 		steps = [][]string{
-			{"install", "-m", "600", "/dev/null", hidden(kept)},
-			{"cp", "--no-preserve=all", file, hidden(kept)},
-			{"cmp", file, hidden(kept)},
-			{"sync", hidden(kept)},
-			{"mv", "-T", hidden(kept), kept},
+			{"install", "-m", "600", "/dev/null", remote.Hidden(kept)},
+			{"cp", "--no-preserve=all", file, remote.Hidden(kept)},
+			{"cmp", file, remote.Hidden(kept)},
+			{"sync", remote.Hidden(kept)},
+			{"mv", "-T", remote.Hidden(kept), kept},
 		}
 	}
 	for _, argv := range steps {
@@ -309,7 +310,7 @@ func (h *Host) snapshotSize(ctx context.Context, op, file string, s upgrade.Snap
 	if err != nil {
 		return err
 	}
-	size, ok := firstInt(out)
+	size, ok := remote.FirstInt(out)
 	if !ok || s.Bytes <= 0 || size != s.Bytes && size != s.Bytes+sha256.Size {
 		return fault.New(fault.VerificationFailed, op, h.node,
 			fmt.Sprintf("%s has %d bytes, etcd gave %d", file, size, s.Bytes), "take the snapshot again")
