@@ -225,7 +225,7 @@ func FuzzParseOutputs(f *testing.F) {
 		}
 		parseKubeletUnit(s)
 		_, _ = remote.FirstInt(s)
-		parseSums(s)
+		remote.ParseSums(s)
 		newestBackups(s)
 		_, _ = parseStaticPod("etcd", s)
 		_, _ = dearmor([]byte(s))
