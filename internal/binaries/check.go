@@ -99,12 +99,13 @@ var (
 // refusal reads which flag a program does not take and, where it knows it, why it does not take its value. The value itself
 // is left out: it may be secret.
 func refusal(output string) (name, why string) {
+	output = strings.ReplaceAll(output, `\"`, `"`) // the kubelet's is within quotes itself
 	if m := unknownFlag.FindStringSubmatch(output); m != nil {
 		return m[1], ""
 	}
 	if m := badValue.FindStringSubmatch(output); m != nil {
 		value := regexp.MustCompile(`"[^"]*"`).ReplaceAllString(m[3], `"..."`)
-		return m[1] + m[2], remote.Tail(value)
+		return m[1] + m[2], strings.TrimSuffix(remote.Tail(value), `"`)
 	}
 	return "", ""
 }
