@@ -272,3 +272,16 @@ func wantFault(t testing.TB, err error, kind fault.Kind, says ...string) {
 		t.Errorf("not one line: %q", err)
 	}
 }
+
+// last is the n-th command since commands was called.
+func (w *world) last(n int) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ran[min(n, len(w.ran))-1]
+}
+
+func parsedVersion(program string) (upgrade.Version, error) {
+	out, err := exec.Command(program, "--version").Output()
+	v, _ := parseVersion(string(out))
+	return v, err
+}
