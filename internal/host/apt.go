@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pawl-dev/pawl/internal/remote"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -33,15 +34,15 @@ func (a apt) listing(ctx context.Context) (string, error) {
 const lockTimeout = "DPkg::Lock::Timeout=300"
 
 // fetch leaves the machine's own lists alone. Holds are of no interest to an apt that only downloads.
-func (apt) fetch(w view, chosen []candidate) job {
+func (apt) fetch(w view, chosen []candidate) remote.Job {
 	argv := []string{"apt-get", "install", "--yes", "--download-only", "--allow-change-held-packages", "-o", lockTimeout}
-	return job{argv: slices.Concat(argv, w.options, withVersion(chosen, "="))}
+	return remote.Job{Argv: slices.Concat(argv, w.options, withVersion(chosen, "="))}
 }
 
-func (apt) install(w view, chosen []candidate) job {
+func (apt) install(w view, chosen []candidate) remote.Job {
 	argv := []string{"apt-get", "install", "--yes", "--allow-change-held-packages", "--no-remove", "--no-install-recommends",
 		"-o", lockTimeout, "-o", "Dpkg::Options::=--force-confold"}
-	return job{argv: slices.Concat(argv, w.options, withVersion(chosen, "="))}
+	return remote.Job{Argv: slices.Concat(argv, w.options, withVersion(chosen, "="))}
 }
 
 // notAt describes those of the packages that are not installed, whole and configured, at v.
@@ -77,7 +78,7 @@ func (a apt) notAt(ctx context.Context, v upgrade.Version, packages []string) ([
 // in /var/lib/dpkg/updates (dpkg(1), --configure; apt refuses to work until then).
 func (a apt) repair(ctx context.Context, _ []string) error {
 	const op, unit = "repair packages", "pawl-dpkg-configure"
-	if end, found, err := a.awaitJob(ctx, job{unit: unit}); err != nil || found && end.failure != "" {
+	if end, found, err := a.on.AwaitJob(ctx, remote.Job{Unit: unit}); err != nil || found && end.Failure != "" {
 		return firstError(err, a.outcome(op, end))
 	}
 	states, err := a.must(ctx, op, "dpkg-query", "-W", "-f", "${db:Status-Status}\n")
@@ -98,7 +99,7 @@ func (a apt) repair(ctx context.Context, _ []string) error {
 	if !broken {
 		return nil
 	}
-	end, err := a.runJob(ctx, job{unit: unit, argv: []string{"dpkg", "--force-confold", "--configure", "-a"}})
+	end, err := a.on.RunJob(ctx, remote.Job{Unit: unit, Argv: []string{"dpkg", "--force-confold", "--configure", "-a"}})
 	return firstError(err, a.outcome(op, end))
 }
 
@@ -108,6 +109,6 @@ func (a apt) offered(ctx context.Context, w view, packages []string) ([]candidat
 }
 
 // outcome also knows the words of apt that gave up waiting, and of dpkg, which never waits.
-func (a apt) outcome(op string, end ending) error {
+func (a apt) outcome(op string, end remote.Ending) error {
 	return a.jobFailed("apt", op, end, "Could not get lock", "lock was locked by another process")
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strings"
+
+	"github.com/pawl-dev/pawl/internal/remote"
 )
 
 // apt takes a package off hold when it installs another version of it on request: --allow-change-held-packages does
@@ -42,7 +44,7 @@ func (a apt) restoreHolds(ctx context.Context) error {
 		return err
 	}
 	if r.ExitCode != 0 {
-		return a.outcome(op, ending{failure: fmt.Sprintf("apt-mark exited with %d", r.ExitCode), output: r.Stdout + "\n" + r.Stderr})
+		return a.outcome(op, remote.Ending{Failure: fmt.Sprintf("apt-mark exited with %d", r.ExitCode), Output: r.Stdout + "\n" + r.Stderr})
 	}
 	_, err = a.must(ctx, op, "rm", "-f", holdsFile)
 	return err

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/remote"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -82,9 +83,9 @@ func (a apt) update(ctx context.Context, op, target string, options ...string) e
 		return err
 	}
 	if strings.Contains(r.Stderr, "/lock") {
-		return fault.New(fault.Conflict, op, target, "another package manager is running: "+tail(r.Stderr), "")
+		return fault.New(fault.Conflict, op, target, "another package manager is running: "+remote.Tail(r.Stderr), "")
 	}
-	return fault.New(fault.CommandFailed, op, target, "apt-get update failed: "+tail(r.Stderr),
+	return fault.New(fault.CommandFailed, op, target, "apt-get update failed: "+remote.Tail(r.Stderr),
 		"look whether the repository has that minor and can be reached")
 }
 

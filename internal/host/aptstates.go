@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/remote"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -43,7 +44,7 @@ func (a apt) dpkgPackages(ctx context.Context) ([]dpkgPackage, error) {
 		return nil, err
 	}
 	if r.ExitCode != 0 || r.Cut {
-		return nil, fault.New(fault.CommandFailed, "list packages on", a.node, "dpkg-query: "+tail(r.Stderr), "")
+		return nil, fault.New(fault.CommandFailed, "list packages on", a.node, "dpkg-query: "+remote.Tail(r.Stderr), "")
 	}
 	return parseDpkg(r.Stdout), nil
 }

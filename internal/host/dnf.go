@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pawl-dev/pawl/internal/remote"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -104,17 +105,19 @@ func (d dnf) unlocked(w view) []string {
 	return append(slices.Clone(w.options), "--setopt=disable_excludes=main,"+w.source.id, "--disableplugin=versionlock")
 }
 
-func (d dnf) fetch(w view, chosen []candidate) job {
+func (d dnf) fetch(w view, chosen []candidate) remote.Job {
 	argv := []string{"dnf", "install", "--assumeyes", "--downloadonly", dnfKeeps, "--setopt=install_weak_deps=False"}
-	return job{argv: slices.Concat(argv, d.unlocked(w), withVersion(chosen, "-"))}
+	return remote.Job{Argv: slices.Concat(argv, d.unlocked(w), withVersion(chosen, "-"))}
 }
 
 // dnfKeeps keeps the other packages in the cache when one has been installed: dnf empties it after each transaction.
 const dnfKeeps = "--setopt=keepcache=True"
 
-func (d dnf) install(w view, chosen []candidate) job {
+func (d dnf) install(w view, chosen []candidate) remote.Job {
 	argv := []string{"dnf", "install", "--assumeyes", dnfKeeps, "--setopt=install_weak_deps=False"}
-	return job{argv: slices.Concat(argv, d.unlocked(w), withVersion(chosen, "-"))}
+	return remote.Job{Argv: slices.Concat(argv, d.unlocked(w), withVersion(chosen, "-"))}
 }
 
-func (d dnf) outcome(op string, end ending) error { return d.jobFailed("dnf", op, end, rpmLocked) }
+func (d dnf) outcome(op string, end remote.Ending) error {
+	return d.jobFailed("dnf", op, end, rpmLocked)
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/remote"
 )
 
 // JobChecks runs the tests of jobs on a machine of that pace. It is exported to the external test package only.
@@ -25,8 +26,8 @@ func JobChecks(t *testing.T, r Runner, pace float64) {
 	}
 	marks := "/run/pawl-test-" + strings.TrimSpace(time.Now().Format("150405"))
 	t.Cleanup(func() { sh("rm -f " + marks + "*") })
-	command := func(name, line string) job {
-		return job{unit: "pawl-test-" + name, argv: []string{"sh", "-c", "echo x >> " + marks + "-" + name + "; " + line}}
+	command := func(name, line string) remote.Job {
+		return remote.Job{Unit: "pawl-test-" + name, Argv: []string{"sh", "-c", "echo x >> " + marks + "-" + name + "; " + line}}
 	}
 	runs := func(name string) string { return sh("wc -l < " + marks + "-" + name) }
 	// begun is a context that ends as soon as the command runs. Whoever waits for it then is cut off while it asks, or
@@ -41,44 +42,44 @@ func JobChecks(t *testing.T, r Runner, pace float64) {
 	}
 	forgotten := func(name string) {
 		t.Helper()
-		if s, err := h.jobState(t.Context(), "pawl-test-"+name); err != nil || s.load != "not-found" {
+		if s, err := h.on.JobState(t.Context(), "pawl-test-"+name); err != nil || s.Load != "not-found" {
 			t.Errorf("%s is not forgotten: %+v, %v", name, s, err)
 		}
 	}
 
 	t.Run("success and its output", func(t *testing.T) {
-		end, err := h.runJob(t.Context(), command("ok", `x=1; echo "out $x $HOME $PATH"; echo err >&2; sleep 0.5`))
-		if err != nil || end.failure != "" {
+		end, err := h.on.RunJob(t.Context(), command("ok", `x=1; echo "out $x $HOME $PATH"; echo err >&2; sleep 0.5`))
+		if err != nil || end.Failure != "" {
 			t.Fatalf("%+v, %v", end, err)
 		}
-		if !strings.Contains(end.output, "out 1 /root /usr/local/sbin:") || !strings.Contains(end.output, "err") {
-			t.Errorf("output: %q", end.output)
+		if !strings.Contains(end.Output, "out 1 /root /usr/local/sbin:") || !strings.Contains(end.Output, "err") {
+			t.Errorf("output: %q", end.Output)
 		}
 		forgotten("ok")
 	})
 	t.Run("failure and its output", func(t *testing.T) {
-		end, err := h.runJob(t.Context(), command("bad", `echo "[ERROR Some]: reason"; exit 7`))
-		if err != nil || end.failure != "exit-code, status 7" || !strings.Contains(end.output, "[ERROR Some]: reason") {
+		end, err := h.on.RunJob(t.Context(), command("bad", `echo "[ERROR Some]: reason"; exit 7`))
+		if err != nil || end.Failure != "exit-code, status 7" || !strings.Contains(end.Output, "[ERROR Some]: reason") {
 			t.Errorf("%+v, %v", end, err)
 		}
 		forgotten("bad")
 	})
 	t.Run("output is that of the last run only", func(t *testing.T) {
 		for _, word := range []string{"first", "second"} {
-			end, err := h.runJob(t.Context(), command("twice", "echo "+word))
-			if err != nil || strings.TrimSpace(end.output) != word {
+			end, err := h.on.RunJob(t.Context(), command("twice", "echo "+word))
+			if err != nil || strings.TrimSpace(end.Output) != word {
 				t.Errorf("%+v, %v", end, err)
 			}
 		}
 	})
 	t.Run("a run that was cut off is found running and waited for", func(t *testing.T) {
 		j := command("long", "sleep 3; echo end")
-		_, err := h.runJob(begun("long"), j)
+		_, err := h.on.RunJob(begun("long"), j)
 		if !fault.Is(err, fault.OutcomeUnknown, fault.Unreachable) || !errors.Is(err, context.Canceled) {
 			t.Fatalf("%v", err)
 		}
-		end, err := h.runJob(t.Context(), j)
-		if err != nil || end.failure != "" || !strings.Contains(end.output, "end") {
+		end, err := h.on.RunJob(t.Context(), j)
+		if err != nil || end.Failure != "" || !strings.Contains(end.Output, "end") {
 			t.Errorf("%+v, %v", end, err)
 		}
 		if n := runs("long"); n != "1" {
@@ -90,13 +91,13 @@ func JobChecks(t *testing.T, r Runner, pace float64) {
 		for _, line := range []string{"sleep 1; echo good", "sleep 1; echo evil; exit 3"} {
 			sh("rm -f " + marks + "-ended")
 			j := command("ended", line)
-			_, err := h.runJob(begun("ended"), j)
+			_, err := h.on.RunJob(begun("ended"), j)
 			if !fault.Is(err, fault.OutcomeUnknown, fault.Unreachable) {
 				t.Fatalf("%v", err)
 			}
 			time.Sleep(d(1500 * time.Millisecond))
-			end, err := h.runJob(t.Context(), j)
-			if err != nil || (end.failure == "") != strings.Contains(line, "good") || end.output == "" {
+			end, err := h.on.RunJob(t.Context(), j)
+			if err != nil || (end.Failure == "") != strings.Contains(line, "good") || end.Output == "" {
 				t.Errorf("%s: %+v, %v", line, end, err)
 			}
 			if n := runs("ended"); n != "1" {
@@ -108,7 +109,7 @@ func JobChecks(t *testing.T, r Runner, pace float64) {
 	t.Run("a unit that vanishes is an unknown outcome", func(t *testing.T) {
 		done := make(chan error)
 		go func() {
-			_, err := h.runJob(t.Context(), command("gone", "sleep 60"))
+			_, err := h.on.RunJob(t.Context(), command("gone", "sleep 60"))
 			done <- err
 		}()
 		time.Sleep(d(time.Second))
@@ -122,7 +123,7 @@ func JobChecks(t *testing.T, r Runner, pace float64) {
 	})
 	t.Run("a hook runs once, however often it is asked for, until it is forgotten", func(t *testing.T) {
 		hook := func(name, line string, most time.Duration) (string, error) {
-			return h.RunHook(t.Context(), "pawl-test-"+name, command(name, line).argv, []string{"PAWL_NODE=machine", "PAWL_TO=it's $HOME"}, most)
+			return h.RunHook(t.Context(), "pawl-test-"+name, command(name, line).Argv, []string{"PAWL_NODE=machine", "PAWL_TO=it's $HOME"}, most)
 		}
 		// The pause is for journald, which cannot tell whose a line is when its writer is gone before it looks.
 		// Source: https://github.com/systemd/systemd/issues/2913
@@ -151,7 +152,7 @@ func JobChecks(t *testing.T, r Runner, pace float64) {
 		}
 	})
 	t.Run("a hook that takes too long is ended", func(t *testing.T) {
-		_, err := h.RunHook(t.Context(), "pawl-test-slow", command("slow", "echo begun; sleep 60").argv, nil, 2*time.Second)
+		_, err := h.RunHook(t.Context(), "pawl-test-slow", command("slow", "echo begun; sleep 60").Argv, nil, 2*time.Second)
 		if !fault.Is(err, fault.HookFailed) || !strings.Contains(err.Error(), "it failed (timeout, status 15): begun") {
 			t.Errorf("%v", err)
 		}
@@ -162,7 +163,7 @@ func JobChecks(t *testing.T, r Runner, pace float64) {
 	t.Run("a hook that vanishes is a person's question", func(t *testing.T) {
 		done := make(chan error)
 		go func() {
-			_, err := h.RunHook(t.Context(), "pawl-test-lost", command("lost", "sleep 60").argv, nil, 5*time.Minute)
+			_, err := h.RunHook(t.Context(), "pawl-test-lost", command("lost", "sleep 60").Argv, nil, 5*time.Minute)
 			done <- err
 		}()
 		sh("for i in $(seq 300); do test -e " + marks + "-lost && break; sleep 0.1; done; systemctl stop pawl-test-lost; systemctl reset-failed pawl-test-lost 2>/dev/null; true")
@@ -171,18 +172,18 @@ func JobChecks(t *testing.T, r Runner, pace float64) {
 		}
 	})
 	t.Run("killed by a signal", func(t *testing.T) {
-		end, err := h.runJob(t.Context(), command("killed", "kill -9 $$"))
-		if err != nil || end.failure != "signal, status 9" {
+		end, err := h.on.RunJob(t.Context(), command("killed", "kill -9 $$"))
+		if err != nil || end.Failure != "signal, status 9" {
 			t.Errorf("%+v, %v", end, err)
 		}
 	})
 }
 
 // SetPace makes the host look as often as fits a machine of that pace.
-func SetPace(h *Host, pace float64) { h.poll = time.Duration(float64(h.poll) * pace) }
+func SetPace(h *Host, pace float64) { h.on.Poll = time.Duration(float64(h.on.Poll) * pace) }
 
 // RunJob runs one job, for tests of what becomes of it when the process that waits for it is killed.
 func RunJob(ctx context.Context, r Runner, unit, line string) (failure, output string, err error) {
-	end, err := New("machine", r).runJob(ctx, job{unit: unit, argv: []string{"sh", "-c", line}})
-	return end.failure, end.output, err
+	end, err := New("machine", r).on.RunJob(ctx, remote.Job{Unit: unit, Argv: []string{"sh", "-c", line}})
+	return end.Failure, end.Output, err
 }

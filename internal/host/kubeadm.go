@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/remote"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -23,7 +24,7 @@ func (h *Host) PullImages(ctx context.Context, v upgrade.Version) error {
 			argv = append(argv, "--image-repository="+registry)
 		}
 	}
-	end, err := h.runJob(ctx, job{unit: "pawl-kubeadm-images-pull-" + v.String(), argv: argv})
+	end, err := h.on.RunJob(ctx, remote.Job{Unit: "pawl-kubeadm-images-pull-" + v.String(), Argv: argv})
 	if err != nil {
 		return err
 	}
@@ -33,14 +34,14 @@ func (h *Host) PullImages(ctx context.Context, v upgrade.Version) error {
 // KubeadmUpgradeApply runs `kubeadm upgrade apply`, on the first control plane.
 func (h *Host) KubeadmUpgradeApply(ctx context.Context, v upgrade.Version, ignorePreflightErrors []string) error {
 	argv := append([]string{"kubeadm", "upgrade", "apply", v.String(), "--yes"}, ignore(ignorePreflightErrors)...)
-	return h.kubeadmUpgrade(ctx, v, true, job{unit: "pawl-kubeadm-upgrade-apply-" + v.String(), argv: argv})
+	return h.kubeadmUpgrade(ctx, v, true, remote.Job{Unit: "pawl-kubeadm-upgrade-apply-" + v.String(), Argv: argv})
 }
 
 // KubeadmUpgradeNode runs `kubeadm upgrade node`, on every other node. It takes its version from the cluster's
 // kubeadm-config and compares it with nothing: the caller makes sure beforehand that v is written there.
 func (h *Host) KubeadmUpgradeNode(ctx context.Context, v upgrade.Version, controlPlane bool, ignorePreflightErrors []string) error {
 	argv := append([]string{"kubeadm", "upgrade", "node"}, ignore(ignorePreflightErrors)...)
-	return h.kubeadmUpgrade(ctx, v, controlPlane, job{unit: "pawl-kubeadm-upgrade-node-" + v.String(), argv: argv})
+	return h.kubeadmUpgrade(ctx, v, controlPlane, remote.Job{Unit: "pawl-kubeadm-upgrade-node-" + v.String(), Argv: argv})
 }
 
 func ignore(checks []string) []string {
@@ -50,10 +51,10 @@ func ignore(checks []string) []string {
 	return []string{"--ignore-preflight-errors=" + strings.Join(checks, ",")}
 }
 
-func (h *Host) kubeadmUpgrade(ctx context.Context, v upgrade.Version, controlPlane bool, j job) error {
-	op := strings.Join(j.argv[:3], " ")
+func (h *Host) kubeadmUpgrade(ctx context.Context, v upgrade.Version, controlPlane bool, j remote.Job) error {
+	op := strings.Join(j.Argv[:3], " ")
 	// A kubeadm that runs is left alone, first of all: in the middle of its work a missing manifest is no damage.
-	end, found, err := h.awaitJob(ctx, j)
+	end, found, err := h.on.AwaitJob(ctx, j)
 	if err != nil {
 		return err
 	}
@@ -61,7 +62,7 @@ func (h *Host) kubeadmUpgrade(ctx context.Context, v upgrade.Version, controlPla
 		if err := h.beforeKubeadm(ctx, op, v, controlPlane); err != nil {
 			return err
 		}
-		if end, err = h.runJob(ctx, j); err != nil {
+		if end, err = h.on.RunJob(ctx, j); err != nil {
 			return err
 		}
 	}
@@ -124,15 +125,15 @@ func orNone(v upgrade.Version) string {
 }
 
 // kubeadmFault is the fault of a kubeadm that failed, nil when it did not.
-func (h *Host) kubeadmFault(op string, end ending) error {
-	if end.failure == "" {
+func (h *Host) kubeadmFault(op string, end remote.Ending) error {
+	if end.Failure == "" {
 		return nil
 	}
-	if checks := parsePreflightErrors(end.output); len(checks) > 0 {
-		return fault.New(fault.PreflightFailed, op+" on", h.node, "kubeadm's preflight checks failed: "+tail(strings.Join(checks, "\n")),
+	if checks := parsePreflightErrors(end.Output); len(checks) > 0 {
+		return fault.New(fault.PreflightFailed, op+" on", h.node, "kubeadm's preflight checks failed: "+remote.Tail(strings.Join(checks, "\n")),
 			"put it right, or name the check in ignorePreflightErrors if it does not matter here")
 	}
-	return fault.New(fault.CommandFailed, op+" on", h.node, "kubeadm failed ("+end.failure+"): "+tail(end.output), "")
+	return fault.New(fault.CommandFailed, op+" on", h.node, "kubeadm failed ("+end.Failure+"): "+remote.Tail(end.Output), "")
 }
 
 // preflightError is how kubeadm prints a failed check: "[ERROR CoreDNSMigration]: reason". Exit codes tell nothing:

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/remote"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -174,7 +175,7 @@ func (h *Host) kubeletUnit(ctx context.Context) (kubeletUnit, error) {
 }
 
 func parseKubeletUnit(output string) kubeletUnit {
-	f := fields(output)
+	f := remote.Fields(output)
 	unit := kubeletUnit{active: f["ActiveState"], pid: f["MainPID"], restarts: f["NRestarts"], needReload: f["NeedDaemonReload"] == "yes"}
 	if started, err := time.Parse("Mon 2006-01-02 15:04:05 UTC", f["ExecMainStartTimestamp"]); err == nil {
 		unit.started = started
@@ -219,7 +220,7 @@ func (h *Host) KubeletHealthy(ctx context.Context) error {
 	case r.ExitCode == 127:
 		return fault.New(fault.PreflightFailed, op+" on", h.node, "there is no curl to ask healthz with", "install curl")
 	case r.ExitCode != 0:
-		return fault.New(fault.VerificationFailed, op+" on", h.node, "http://"+address+"/healthz: "+tail(r.Stdout+"\n"+r.Stderr), "")
+		return fault.New(fault.VerificationFailed, op+" on", h.node, "http://"+address+"/healthz: "+remote.Tail(r.Stdout+"\n"+r.Stderr), "")
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/remote"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -426,7 +427,7 @@ func TestBackUpNames(t *testing.T) {
 		_, err := h.BackUp(t.Context(), id, nil)
 		wantFault(t, err, fault.InvalidInput)
 	}
-	for _, name := range []string{"../x", sumsFile, archiveFile} {
+	for _, name := range []string{"../x", remote.SumsFile, remote.ArchiveFile} {
 		h, _ := hosted(t)
 		_, err := h.BackUp(t.Context(), "id", map[string]string{name: ""})
 		wantFault(t, err, fault.InvalidInput)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/remote"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -59,56 +60,6 @@ func (h *Host) Observe(ctx context.Context, repository string, minors []upgrade.
 	return seen, nil
 }
 
-// freeBytes is the room for files of root under path.
-func (h *Host) freeBytes(ctx context.Context, path string) (int64, error) {
-	argv := []string{"df", "--block-size=1", "--output=avail", path}
-	r, err := h.root(ctx, argv...)
-	if err != nil {
-		return 0, err
-	}
-	n, ok := firstInt(r.Stdout)
-	if r.ExitCode != 0 || !ok {
-		return 0, h.failed("look for room in "+path, argv, r)
-	}
-	return n, nil
-}
-
-// sizeOf is the size of everything under the paths that exist. Files that vanish meanwhile make du complain and are
-// none of our business.
-func (h *Host) sizeOf(ctx context.Context, paths ...string) (int64, error) {
-	there, err := h.existing(ctx, paths...)
-	if err != nil || len(there) == 0 {
-		return 0, err
-	}
-	r, err := h.root(ctx, append([]string{"du", "--bytes", "--summarize", "--total"}, there...)...)
-	if err != nil {
-		return 0, err
-	}
-	lines := strings.Split(strings.TrimSpace(r.Stdout), "\n")
-	n, ok := firstInt(lines[len(lines)-1])
-	if !ok {
-		return 0, h.failed("measure "+strings.Join(there, " "), []string{"du"}, r)
-	}
-	return n, nil
-}
-
-// existing are those of the paths that exist, in the given order.
-func (h *Host) existing(ctx context.Context, paths ...string) ([]string, error) {
-	argv := append(append([]string{"find"}, paths...), "-maxdepth", "0")
-	r, err := h.root(ctx, argv...) // exit code 1 when any of them is missing
-	if err != nil {
-		return nil, err
-	}
-	found := strings.Split(strings.TrimSpace(r.Stdout), "\n")
-	var there []string
-	for _, path := range paths {
-		if slices.Contains(found, path) {
-			there = append(there, path)
-		}
-	}
-	return there, nil
-}
-
 // osRelease is the part of os-release(5) that pawl reads.
 type osRelease struct {
 	id   string
@@ -116,7 +67,7 @@ type osRelease struct {
 }
 
 func parseOSRelease(text string) osRelease {
-	f := fields(text)
+	f := remote.Fields(text)
 	return osRelease{id: unquote(f["ID"]), like: strings.Fields(unquote(f["ID_LIKE"]))}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/remote"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -31,11 +32,11 @@ type packageManager interface {
 	// offered are all versions of the packages in the view, the newest first.
 	offered(ctx context.Context, w view, packages []string) ([]candidate, error)
 	// fetch is the job that puts the chosen packages into the ordinary cache, where install finds them.
-	fetch(w view, chosen []candidate) job
+	fetch(w view, chosen []candidate) remote.Job
 	// install is the job that installs them, on hold or not.
-	install(w view, chosen []candidate) job
+	install(w view, chosen []candidate) remote.Job
 	// outcome is the fault of a job that failed, nil when it did not.
-	outcome(op string, end ending) error
+	outcome(op string, end remote.Ending) error
 
 	// notAt describes those of the packages that are not installed, whole, at v.
 	notAt(ctx context.Context, v upgrade.Version, packages []string) ([]string, error)

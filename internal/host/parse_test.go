@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pawl-dev/pawl/internal/remote"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -154,11 +155,11 @@ func TestHealthzAddress(t *testing.T) {
 }
 
 func TestTailIsShortAndKeepsTheEnd(t *testing.T) {
-	got := tail(strings.Repeat("ü line\n", 500) + "\n\nthe end\n")
+	got := remote.Tail(strings.Repeat("ü line\n", 500) + "\n\nthe end\n")
 	if len(got) > 700 || !strings.HasSuffix(got, "the end") || strings.Contains(got, "\n") {
 		t.Errorf("%q", got)
 	}
-	if got := tail(" \n"); got != "no output" {
+	if got := remote.Tail(" \n"); got != "no output" {
 		t.Errorf("%q", got)
 	}
 }
@@ -223,12 +224,12 @@ func FuzzParseOutputs(f *testing.F) {
 			}
 		}
 		parseKubeletUnit(s)
-		_, _ = firstInt(s)
-		parseSums(s)
+		_, _ = remote.FirstInt(s)
+		remote.ParseSums(s)
 		newestBackups(s)
 		_, _ = parseStaticPod("etcd", s)
 		_, _ = dearmor([]byte(s))
-		if len(tail(s)) > 700 {
+		if len(remote.Tail(s)) > 700 {
 			t.Errorf("tail of %q is long", s)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/remote"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -184,8 +185,8 @@ func (r rpm) repositoryIn(ctx context.Context, dir string, s packageSource, mino
 func (r rpm) repositoryFault(op, target string, argv []string, out Result, locked ...string) error {
 	said := out.Stdout + "\n" + out.Stderr
 	if slices.ContainsFunc(locked, func(words string) bool { return strings.Contains(said, words) }) {
-		return fault.New(fault.Conflict, op, target, "another package manager is running: "+tail(said), "")
+		return fault.New(fault.Conflict, op, target, "another package manager is running: "+remote.Tail(said), "")
 	}
-	return fault.New(fault.CommandFailed, op, target, strings.Join(argv, " ")+" failed: "+tail(said),
+	return fault.New(fault.CommandFailed, op, target, strings.Join(argv, " ")+" failed: "+remote.Tail(said),
 		"look whether the repository has that minor and can be reached")
 }

@@ -65,7 +65,7 @@ func (s *script) Run(_ context.Context, cmd Command) (Result, error) {
 func hosted(t *testing.T, answers ...answer) (*Host, *script) {
 	s := &script{t: t, answers: answers}
 	h := New("cp1", s)
-	h.poll = 0
+	h.on.Poll = 0
 	return h, s
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/remote"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -135,7 +136,7 @@ func (h *Host) restoreManifests(ctx context.Context, op string) error {
 // restoreManifest copies, so that the backup stays, under a name that the kubelet passes over, and then renames.
 func (h *Host) restoreManifest(ctx context.Context, backup, component string) error {
 	op := "restore " + manifest(component)
-	temporary := hidden(manifest(component))
+	temporary := remote.Hidden(manifest(component))
 	for _, argv := range [][]string{
 		{"cp", "--preserve=mode,ownership", backup, temporary},
 		{"sync", temporary},
@@ -204,9 +205,9 @@ func (h *Host) awaitPods(ctx context.Context, op string, components []string) er
 		}
 		if time.Now().After(deadline) {
 			return fault.New(fault.VerificationFailed, op+" on", h.node,
-				"the manifests of "+strings.Join(components, ", ")+" were restored, but the pods are not Ready: "+tail(r.Stderr), "")
+				"the manifests of "+strings.Join(components, ", ")+" were restored, but the pods are not Ready: "+remote.Tail(r.Stderr), "")
 		}
-		if err := wait(ctx, 4*h.poll); err != nil {
+		if err := remote.Wait(ctx, 4*h.on.Poll); err != nil {
 			return fault.Wrap(fault.OutcomeUnknown, op+" on", h.node, err, "")
 		}
 	}

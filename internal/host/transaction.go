@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/remote"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -43,7 +44,7 @@ func (h *Host) available(ctx context.Context, p packageManager, repository strin
 func (h *Host) download(ctx context.Context, p packageManager, repository string, v upgrade.Version, packages []string) error {
 	unit := "pawl-" + p.name() + "-download-" + v.String()
 	dir := "/run/pawl/" + unit
-	end, found, err := h.awaitJob(ctx, job{unit: unit})
+	end, found, err := h.on.AwaitJob(ctx, remote.Job{Unit: unit})
 	if err != nil {
 		return err
 	}
@@ -53,8 +54,8 @@ func (h *Host) download(ctx context.Context, p packageManager, repository string
 			h.remove(ctx, dir)
 			return err
 		}
-		j.unit = unit
-		if end, err = h.runJob(ctx, j); err != nil {
+		j.Unit = unit
+		if end, err = h.on.RunJob(ctx, j); err != nil {
 			return err // perhaps it runs, and needs the folder
 		}
 	}
@@ -63,17 +64,17 @@ func (h *Host) download(ctx context.Context, p packageManager, repository string
 }
 
 // prepareDownload makes the view in dir and returns the job that fetches the packages.
-func (h *Host) prepareDownload(ctx context.Context, p packageManager, dir, repository string, v upgrade.Version, packages []string) (job, error) {
+func (h *Host) prepareDownload(ctx context.Context, p packageManager, dir, repository string, v upgrade.Version, packages []string) (remote.Job, error) {
 	s, err := p.source(ctx, repository)
 	if err != nil {
-		return job{}, err
+		return remote.Job{}, err
 	}
 	if _, err := h.must(ctx, "make a folder", "install", "-d", "-m", "755", "/run/pawl", dir); err != nil {
-		return job{}, err
+		return remote.Job{}, err
 	}
 	w, err := p.isolate(ctx, dir, s, v)
 	if err != nil {
-		return job{}, err
+		return remote.Job{}, err
 	}
 	chosen, err := h.choose(ctx, p, w, v, packages)
 	return p.fetch(w, chosen), err
@@ -84,7 +85,7 @@ func (h *Host) install(ctx context.Context, p packageManager, repository string,
 	op := "install " + strings.Join(packages, ", ") + " " + v.String()
 	unit := "pawl-" + p.name() + "-install-" + strings.Join(packages, "-") + "-" + v.String()
 	// Before all else: what an earlier run started must be left alone until it ends.
-	end, found, err := h.awaitJob(ctx, job{unit: unit})
+	end, found, err := h.on.AwaitJob(ctx, remote.Job{Unit: unit})
 	if err != nil {
 		return err
 	}
@@ -118,8 +119,8 @@ func (h *Host) install(ctx context.Context, p packageManager, repository string,
 		return err
 	}
 	j := p.install(w, chosen)
-	j.unit = unit
-	if end, err = h.runJob(ctx, j); err != nil {
+	j.Unit = unit
+	if end, err = h.on.RunJob(ctx, j); err != nil {
 		return err
 	}
 	restored := p.restoreHolds(ctx) // also when it has failed
@@ -157,14 +158,14 @@ func (h *Host) choose(ctx context.Context, p packageManager, w view, v upgrade.V
 
 // jobFailed is the fault of a package manager's job that failed, nil when it did not. locked are its words when somebody
 // else is busy with the packages.
-func (h *Host) jobFailed(name, op string, end ending, locked ...string) error {
-	if end.failure == "" {
+func (h *Host) jobFailed(name, op string, end remote.Ending, locked ...string) error {
+	if end.Failure == "" {
 		return nil
 	}
-	if slices.ContainsFunc(locked, func(words string) bool { return strings.Contains(end.output, words) }) {
-		return fault.New(fault.Conflict, op+" on", h.node, "another package manager is running: "+tail(end.output), "")
+	if slices.ContainsFunc(locked, func(words string) bool { return strings.Contains(end.Output, words) }) {
+		return fault.New(fault.Conflict, op+" on", h.node, "another package manager is running: "+remote.Tail(end.Output), "")
 	}
-	return fault.New(fault.CommandFailed, op+" on", h.node, name+" failed ("+end.failure+"): "+tail(end.output), "")
+	return fault.New(fault.CommandFailed, op+" on", h.node, name+" failed ("+end.Failure+"): "+remote.Tail(end.Output), "")
 }
 
 // remove removes a temporary folder, also when ctx has ended.

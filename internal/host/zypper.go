@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/remote"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -127,22 +128,24 @@ func (z zypper) offered(ctx context.Context, w view, packages []string) ([]candi
 	return found, nil
 }
 
-func (z zypper) fetch(w view, chosen []candidate) job { return z.job(w, chosen, "--download-only") }
+func (z zypper) fetch(w view, chosen []candidate) remote.Job {
+	return z.job(w, chosen, "--download-only")
+}
 
 // install goes without reading the other repositories again, as some may be down.
-func (z zypper) install(w view, chosen []candidate) job { return z.job(w, chosen) }
+func (z zypper) install(w view, chosen []candidate) remote.Job { return z.job(w, chosen) }
 
-func (z zypper) job(w view, chosen []candidate, options ...string) job {
+func (z zypper) job(w view, chosen []candidate, options ...string) remote.Job {
 	argv := slices.Concat([]string{"zypper", "--non-interactive", "--no-refresh"}, w.options, []string{"install", "--no-recommends"}, options)
-	return job{argv: append(argv, withVersion(chosen, "=")...), env: append([]string{zypperWaits}, w.env...)}
+	return remote.Job{Argv: append(argv, withVersion(chosen, "=")...), Env: append([]string{zypperWaits}, w.env...)}
 }
 
 // zypperSucceeded are exit codes with news: a reboot is suggested, zypper itself was renewed, another repository was passed
 // over as it could not be read (zypper(8), exit codes).
 var zypperSucceeded = []string{"102", "103", "106"}
 
-func (z zypper) outcome(op string, end ending) error {
-	if status, ok := strings.CutPrefix(end.failure, "exit-code, status "); ok && slices.Contains(zypperSucceeded, status) {
+func (z zypper) outcome(op string, end remote.Ending) error {
+	if status, ok := strings.CutPrefix(end.Failure, "exit-code, status "); ok && slices.Contains(zypperSucceeded, status) {
 		return nil
 	}
 	return z.jobFailed("zypper", op, end, zypperLocked, rpmLocked)
