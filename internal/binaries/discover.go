@@ -20,6 +20,7 @@ type component struct {
 	upgrade.Binary
 	kind  kind
 	state unitState
+	argv  []string // after the program, as the unit has it
 	flags []flag
 	env   map[string]string // of the unit: etcd reads its settings from there, too
 }
@@ -236,7 +237,7 @@ func (h *Host) readUnit(ctx context.Context, c *component) error {
 		return nil
 	}
 	last := commands[len(commands)-1]
-	c.Path, c.flags = last.path, parseFlags(last.argv)
+	c.Path, c.argv, c.flags = last.path, last.argv, parseFlags(last.argv)
 	if base := path.Base(last.path); base != c.Component {
 		c.Problem = fmt.Sprintf("%s starts %s, which is not %s itself", s.id, last.path, c.Component)
 		return nil
