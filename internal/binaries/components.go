@@ -104,11 +104,12 @@ func kindOf(component string) (kind, bool) {
 var archs = map[string]string{"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64le", "s390x": "s390x"}
 
 // versionWord is a version in what a component says: "Kubernetes v1.37.2", "etcd Version: 3.6.11", "runc version 1.3.3".
-var versionWord = regexp.MustCompile(`(?m)(?:^|[\s:])v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)(?:\+[0-9A-Za-z.-]+)?(?:\s|$)`)
+var versionWord = regexp.MustCompile(`(?:^|[\s:])v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)(?:\+[0-9A-Za-z.-]+)?(?:\s|$)`)
 
-// parseVersion reads what a component says of its version: the first one named.
+// parseVersion reads what a component says of its version: it is in the first line.
 func parseVersion(output string) (upgrade.Version, bool) {
-	m := versionWord.FindStringSubmatch(output)
+	first, _, _ := strings.Cut(strings.TrimSpace(output), "\n")
+	m := versionWord.FindStringSubmatch(first)
 	if m == nil {
 		return upgrade.Version{}, false
 	}

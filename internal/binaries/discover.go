@@ -20,6 +20,7 @@ type component struct {
 	upgrade.Binary
 	kind  kind
 	state unitState
+	argv  []string // after the program, as the unit has it
 	flags []flag
 	env   map[string]string // of the unit: etcd reads its settings from there, too
 }
@@ -207,10 +208,11 @@ func (h *Host) readUnit(ctx context.Context, c *component) error {
 	s := c.state
 	c.Unit = upgrade.BinaryUnit{Name: s.id, Active: s.active, Stale: s.stale}
 	var unit unitFile
-	for _, file := range append([]string{s.fragment}, s.dropIns...) {
-		if file == "" {
-			continue
-		}
+	files, err := h.unitFiles(ctx, s)
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
 		text, err := h.on.Read(ctx, file)
 		if err != nil {
 			return err
@@ -235,7 +237,7 @@ func (h *Host) readUnit(ctx context.Context, c *component) error {
 		return nil
 	}
 	last := commands[len(commands)-1]
-	c.Path, c.flags = last.path, parseFlags(last.argv)
+	c.Path, c.argv, c.flags = last.path, last.argv, parseFlags(last.argv)
 	if base := path.Base(last.path); base != c.Component {
 		c.Problem = fmt.Sprintf("%s starts %s, which is not %s itself", s.id, last.path, c.Component)
 		return nil
@@ -253,6 +255,38 @@ func (h *Host) readUnit(ctx context.Context, c *component) error {
 	}
 	c.Flags, c.Gates = names(c.flags), gates(c.flags)
 	return h.readConfig(ctx, c)
+}
+
+// unitFolders are where drop-ins lie beside the unit's own folder; earlier ones go before later ones.
+var unitFolders = []string{"/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/usr/lib/systemd/system"}
+
+// unitFiles are the files that make a unit, as systemd will read them when it reads them next: what it says itself is of
+// the last time.
+func (h *Host) unitFiles(ctx context.Context, s unitState) ([]string, error) {
+	known := slices.DeleteFunc(append([]string{s.fragment}, s.dropIns...), func(file string) bool { return file == "" })
+	if !s.stale {
+		return known, nil
+	}
+	var folders []string
+	for _, folder := range append([]string{path.Dir(s.fragment)}, unitFolders...) {
+		folders = append(folders, folder+"/"+s.id+".d")
+	}
+	r, err := h.on.Root(ctx, append(append([]string{"find"}, folders...), "-maxdepth", "1", "-name", "*.conf")...) // exit code 1 when any is missing
+	if err != nil {
+		return nil, err
+	}
+	dropIns := map[string]string{} // by name
+	rank := func(file string) int { return slices.Index(unitFolders, path.Dir(path.Dir(file))) }
+	for _, file := range append(strings.Fields(r.Stdout), s.dropIns...) {
+		if other, ok := dropIns[path.Base(file)]; !ok || rank(file) < rank(other) {
+			dropIns[path.Base(file)] = file
+		}
+	}
+	files := []string{s.fragment}
+	for _, name := range slices.Sorted(maps.Keys(dropIns)) {
+		files = append(files, dropIns[name])
+	}
+	return h.on.Existing(ctx, files...)
 }
 
 // readEnvironment reads the environment files of a unit, later ones over earlier ones. One whose name begins with '-' may

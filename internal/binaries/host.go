@@ -9,6 +9,7 @@
 package binaries
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -51,9 +52,12 @@ func (h *Host) saysVersion(ctx context.Context, k kind, program string, root boo
 	if !root && (r.ExitCode == 126 || r.ExitCode == 127) { // not for everybody
 		return h.saysVersion(ctx, k, program, true)
 	}
-	v, ok := parseVersion(r.Stdout + "\n" + r.Stderr)
+	v, ok := parseVersion(cmp.Or(strings.TrimSpace(r.Stdout), r.Stderr))
 	if r.ExitCode == 0 && ok {
 		return v, "", nil
+	}
+	if r.ExitCode == 0 {
+		return upgrade.Version{}, fmt.Sprintf("%s says no version: %s", strings.Join(argv[2:], " "), remote.Tail(r.Stdout+"\n"+r.Stderr)), nil
 	}
 	return upgrade.Version{}, fmt.Sprintf("%s exited with %d: %s", strings.Join(argv[2:], " "), r.ExitCode, remote.Tail(r.Stdout+"\n"+r.Stderr)), nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 	"time"
 
@@ -212,7 +213,7 @@ func (h *Host) serve(ctx context.Context, c component, v upgrade.Version) (failu
 		}
 		crashed := state.active == "failed" || state.restarts-before.restarts >= mostRestarts
 		if failure != nil && state.invocation != before.invocation && crashed {
-			return fmt.Errorf("%s is %s, restarted %d times by systemd: %s", c.Unit.Name, state.active, state.restarts, h.lastWords(ctx, c.Unit.Name)), nil
+			return fmt.Errorf("%s ended %d times, is %s now, and said last: %s", c.Unit.Name, state.restarts-before.restarts+1, state.active, h.lastWords(ctx, c.Unit.Name)), nil
 		}
 		if time.Now().After(deadline) && failure != nil {
 			return fmt.Errorf("not within %s: %w", h.patience, failure), nil
@@ -253,17 +254,28 @@ func (h *Host) restart(ctx context.Context, c component) (before unitState, err 
 	return unitState{invocation: state.invocation}, err
 }
 
+// complaint is a line that says why a component ended: klog's errors, Go's panics, cobra's and etcd's own words.
+var complaint = regexp.MustCompile(`^[EF]\d{4} |(?i)\b(error|panic|fatal|fail(ed|ure))\b|flag provided but not defined`)
+
 // lastWords is what the unit said last. Components write their flags into their log, with values, which are left out.
 func (h *Host) lastWords(ctx context.Context, unit string) string {
-	r, err := h.on.Root(ctx, "journalctl", "--no-pager", "--output=cat", "--lines=40", "--unit="+unit)
+	r, err := h.on.Root(ctx, "journalctl", "--no-pager", "--output=cat", "--lines=40", "_SYSTEMD_UNIT="+unit) // without what systemd itself says of it
 	if err != nil || r.ExitCode != 0 {
 		return "see journalctl -u " + unit
 	}
-	var words []string
+	var words, complaints []string
 	for line := range strings.Lines(r.Stdout) {
-		if line = strings.TrimSpace(line); line != "" && !strings.Contains(line, "FLAG:") && !strings.HasPrefix(line, "--") {
-			words = append(words, line)
+		line = strings.TrimSpace(line)
+		if line == "" || strings.Contains(line, "FLAG:") || strings.HasPrefix(line, "-") {
+			continue
 		}
+		words = append(words, line)
+		if complaint.MatchString(line) {
+			complaints = append(complaints, line)
+		}
+	}
+	if len(complaints) > 0 {
+		words = complaints[max(0, len(complaints)-2):]
 	}
 	return remote.Tail(strings.Join(words[max(0, len(words)-3):], "\n"))
 }

@@ -226,7 +226,7 @@ func (s *systemd) journalctl(args []string) remote.Result {
 				}
 			}
 		}
-		if name, ok := strings.CutPrefix(arg, "--unit="); ok && s.units[name] != nil && s.units[name].log != nil {
+		if name, ok := strings.CutPrefix(arg, "_SYSTEMD_UNIT="); ok && s.units[name] != nil && s.units[name].log != nil {
 			return remote.Result{Stdout: s.units[name].log.String()}
 		}
 	}
