@@ -47,6 +47,9 @@ type NodeInput struct {
 	Owner string `json:"owner"`
 	// Successor says what takes the node's place, where it is replaced.
 	Successor *SuccessorInput `json:"successor,omitempty"`
+	// Host is the machine, and Changes what changes on it, where it was installed by hand.
+	Host    string                 `json:"host,omitempty"`
+	Changes []upgrade.BinaryChange `json:"changes,omitempty"`
 	// Addon is where an add-on of a provider goes. Run is that of the upgrade's hop, and Try counts what people decided since;
 	// both only where a provider changes something. Force overrules its own checks, or budgets.
 	Addon upgrade.AddonMove `json:"addon,omitzero"`

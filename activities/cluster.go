@@ -12,7 +12,13 @@ func (a *Activities) CheckControlPlane(ctx context.Context, in ClusterInput) (Ou
 	if err != nil {
 		return Outcome{}, err
 	}
-	if err := await(ctx, in.Settings.Verify, "check control plane", in.Cluster, api.ControlPlaneHealth); err != nil {
+	healthy := func(ctx context.Context) error {
+		if err := api.ControlPlaneHealth(ctx); err != nil {
+			return err
+		}
+		return a.etcdByHand(ctx, in.Cluster, in.Settings)
+	}
+	if err := await(ctx, in.Settings.Verify, "check control plane", in.Cluster, healthy); err != nil {
 		return Outcome{}, err
 	}
 	watchers, err := api.EndpointWatchers(ctx)
@@ -28,6 +34,9 @@ func (a *Activities) VerifyCluster(ctx context.Context, in ClusterInput) (Outcom
 	}
 	return Outcome{}, await(ctx, in.Settings.Verify, "verify", in.Cluster, func(ctx context.Context) error {
 		if err := api.ControlPlaneHealth(ctx); err != nil {
+			return err
+		}
+		if err := a.etcdByHand(ctx, in.Cluster, in.Settings); err != nil {
 			return err
 		}
 		return api.AddonsReady(ctx, in.Version)
@@ -48,6 +57,9 @@ const etcdDataDir = "/var/lib/etcd"
 // BackUpControlPlane copies the node's PKI, manifests and kubeadm configuration and, where asked, an etcd snapshot,
 // away from etcd's own directory, readable by root only, and verifies both.
 func (a *Activities) BackUpControlPlane(ctx context.Context, in BackUpInput) (Outcome, error) {
+	if in.Settings.ByHand() {
+		return a.backUpByHand(ctx, in)
+	}
 	api, host, err := a.open(in.NodeInput)
 	if err != nil {
 		return Outcome{}, err

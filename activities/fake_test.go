@@ -43,11 +43,14 @@ type world struct {
 	looks      [][]upgrade.CheckResult // what the next looks at a gate see
 	ran        []string                // hooks
 	joins      []upgrade.Join          // that providers were given
-	run        upgrade.Managed         // what a provider runs
-	away       time.Duration           // for how long services were
-	sent       []any                   // to webhooks
-	keys       []string                // under which it was sent
-	errs       map[string][]error      // what the next calls of a method return
+	byHand     map[string]upgrade.BinaryHost
+	members    []upgrade.EtcdMember
+	found      []upgrade.Finding  // by checks of binaries
+	run        upgrade.Managed    // what a provider runs
+	away       time.Duration      // for how long services were
+	sent       []any              // to webhooks
+	keys       []string           // under which it was sent
+	errs       map[string][]error // what the next calls of a method return
 	mu         sync.Mutex
 	calls      []string
 }
@@ -241,6 +244,35 @@ func environment(t *testing.T, w *world) (*testsuite.TestActivityEnvironment, *A
 	return env, a
 }
 
+// binaryHost is a machine that was installed by hand, in memory.
+type binaryHost struct {
+	*world
+	BinaryHost
+	node string
+}
+
+func (h binaryHost) Observe(_ context.Context, _ upgrade.BinarySource, _ []upgrade.BinaryChange) (upgrade.BinaryHost, error) {
+	return h.byHand[h.node], h.next("Observe " + h.node)
+}
+func (h binaryHost) EtcdMembers(context.Context) ([]upgrade.EtcdMember, error) {
+	return h.members, h.next("EtcdMembers " + h.node)
+}
+func (h binaryHost) BackUp(_ context.Context, id string, _ map[string]string) (string, error) {
+	return "/backups/" + id, h.next("BackUp " + h.node)
+}
+func (h binaryHost) SnapshotEtcd(context.Context, string) (upgrade.Snapshot, error) {
+	return upgrade.Snapshot{}, h.next("SnapshotEtcd " + h.node)
+}
+func (h binaryHost) Fetch(_ context.Context, _ upgrade.BinarySource, c upgrade.BinaryChange) error {
+	return h.next("Fetch " + c.Component)
+}
+func (h binaryHost) Check(_ context.Context, c upgrade.BinaryChange) ([]upgrade.Finding, error) {
+	return h.found, h.next("Check " + c.Component)
+}
+func (h binaryHost) Swap(_ context.Context, c upgrade.BinaryChange) error {
+	return h.next("Swap " + c.Component)
+}
+
 // managed is what a provider runs, in memory.
 type managed struct{ *world }
 
@@ -272,6 +304,9 @@ func (m managed) did(what, key string) (upgrade.ManagedOutcome, error) {
 // provider is where new machines come from in memory: one for each key, until it is removed.
 type provider struct{ *world }
 
+func (d directory) BinaryHost(_, node, _ string) (BinaryHost, error) {
+	return binaryHost{world: d.world, node: node}, d.next("BinaryHost " + node)
+}
 func (d directory) Managed(context.Context, string) (Managed, error) {
 	return managed{d.world}, d.next("Managed")
 }

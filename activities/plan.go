@@ -86,6 +86,9 @@ func (a *Activities) observe(ctx context.Context, cluster string, target func(up
 	if err := a.observeManaged(ctx, cluster, seen.Settings, target, &seen.Cluster); err != nil {
 		return seen, err
 	}
+	if err := a.observeByHand(ctx, cluster, seen.Settings, target, &seen.Cluster); err != nil {
+		return seen, err
+	}
 	if seen.Workloads, err = api.Workloads(ctx); err != nil {
 		return seen, err
 	}
@@ -99,7 +102,7 @@ func (a *Activities) observe(ctx context.Context, cluster string, target func(up
 	var providers []upgrade.Finding
 	looking.Go(func() { added = a.lookAtAdditions(ctx, cluster, seen.Settings, api) })
 	looking.Go(func() { providers = a.lookAtProviders(ctx, seen.Settings, seen.Cluster, target(seen.Cluster)) })
-	if seen.Cluster.Managed == nil {
+	if seen.Cluster.Managed == nil && seen.Cluster.ByHand == nil {
 		err = a.observeHosts(ctx, &seen.Cluster, seen.Settings, target(seen.Cluster), besides)
 	}
 	looking.Wait()

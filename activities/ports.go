@@ -28,6 +28,8 @@ type Directory interface {
 	Hook(cluster, name string) (Hook, error)
 	// Provider opens where the new nodes of a pool come from. fault.InvalidInput is a pool that has none (any more).
 	Provider(ctx context.Context, cluster, pool string) (NodeProvider, error)
+	// BinaryHost opens a machine that was installed by hand. address is empty where only the definition knows it.
+	BinaryHost(cluster, node, address string) (BinaryHost, error)
 	// Managed opens the control plane that a provider runs, with its add-ons and node groups. fault.InvalidInput is a cluster
 	// that has none.
 	Managed(ctx context.Context, cluster string) (Managed, error)

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/pawl-dev/pawl/activities"
+	"github.com/pawl-dev/pawl/internal/binaries"
 	"github.com/pawl-dev/pawl/internal/config"
 	"github.com/pawl-dev/pawl/internal/host"
 	"github.com/pawl-dev/pawl/internal/kube"
@@ -71,8 +72,11 @@ func (d *directory) kube(cluster string) (*kube.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Settings().Managed() {
+	switch s := c.Settings(); {
+	case s.Managed():
 		api.RunByProvider()
+	case s.ByHand():
+		api.InstalledByHand()
 	}
 	d.apis[key] = api
 	return api, nil
@@ -80,9 +84,27 @@ func (d *directory) kube(cluster string) (*kube.Cluster, error) {
 
 // Host implements activities.Directory.
 func (d *directory) Host(cluster, node, address string) (activities.Host, error) {
-	c, err := config.Load(d.folder, cluster)
+	client, _, err := d.ssh(cluster, node, address)
 	if err != nil {
 		return nil, err
+	}
+	return host.New(node, client), nil
+}
+
+// BinaryHost implements activities.Directory.
+func (d *directory) BinaryHost(cluster, node, address string) (activities.BinaryHost, error) {
+	client, address, err := d.ssh(cluster, node, address)
+	if err != nil {
+		return nil, err
+	}
+	return binaries.New(node, address, client), nil
+}
+
+// ssh is the connection to a machine, and the address that it is reached at.
+func (d *directory) ssh(cluster, node, address string) (*ssh.Client, string, error) {
+	c, err := config.Load(d.folder, cluster)
+	if err != nil {
+		return nil, "", err
 	}
 	key := hostKeyOf(c, node, address)
 	d.mu.Lock()
@@ -95,7 +117,7 @@ func (d *directory) Host(cluster, node, address string) (activities.Host, error)
 		})
 		d.hosts[key] = client
 	}
-	return host.New(node, client), nil
+	return client, key.address, nil
 }
 
 // hostKeyOf says how to reach a node: by what the definition says of it, else as it says of all.

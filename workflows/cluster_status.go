@@ -129,7 +129,7 @@ func (u *clusterUpgrade) clusterInput() activities.ClusterInput {
 
 func (u *clusterUpgrade) nodeInput(n upgrade.NodePlan) activities.NodeInput {
 	return activities.NodeInput{
-		Cluster: u.plan.Cluster, Node: n.Node, Address: n.Address, Role: n.Role, Version: n.To,
+		Cluster: u.plan.Cluster, Node: n.Node, Address: n.Address, Role: n.Role, Version: n.To, Host: n.Host,
 		Settings: u.plan.Settings.OfSteps(), Owner: u.id,
 	}
 }

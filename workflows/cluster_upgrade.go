@@ -121,7 +121,7 @@ func (u *clusterUpgrade) checkControlPlane(ctx workflow.Context) error {
 // backUp keeps what an upgrade cannot bring back by itself, before anything is changed. An upgrade that only finishes
 // its workers changes nothing that would have to be restored.
 func (u *clusterUpgrade) backUp(ctx workflow.Context) error {
-	nodes := slices.DeleteFunc(slices.Clone(u.hop().ControlPlane), upgrade.NodePlan.Managed) // those that somebody can reach
+	nodes := u.plan.BackUps(u.hop())
 	if len(nodes) == 0 && len(u.hop().ControlPlane) > 0 {
 		return nil
 	}
@@ -275,7 +275,7 @@ func (u *clusterUpgrade) prepareNodes(ctx workflow.Context) {
 	const atOnce = 8
 	turn := workflow.NewSemaphore(ctx, atOnce)
 	for _, n := range u.hop().NodePlans() {
-		if n.KeepsKubelet() || n.Replaces() || n.Managed() {
+		if n.KeepsKubelet() || n.Replaces() || n.Abstract() || n.Host != "" {
 			continue
 		}
 		done, settle := workflow.NewFuture(ctx)

@@ -48,6 +48,8 @@ var nodeActivities = map[upgrade.Step]nodeActivity{
 	upgrade.RestartKubelet:       act.RestartKubelet,
 	upgrade.VerifyNode:           act.VerifyNode,
 	upgrade.UncordonNode:         act.UncordonNode,
+	upgrade.FetchBinaries:        act.FetchBinaries,
+	upgrade.SwapBinaries:         act.SwapBinaries,
 	upgrade.UpdateControlPlane:   act.UpdateControlPlane,
 	upgrade.RollBackControlPlane: act.RollBackControlPlane,
 	upgrade.UpdateAddon:          act.UpdateAddon,
@@ -154,6 +156,10 @@ func (n *nodeUpgrade) finish(ctx workflow.Context, err error) (upgrade.NodeStatu
 // leave says how the node is left. A cordon of pawl's is taken back, if it may be: not where the kubelet was being
 // replaced, unless a person says so.
 func (n *nodeUpgrade) leave(ctx workflow.Context, uncordon bool) {
+	if n.input.Plan.Role == upgrade.ComponentPart {
+		n.status.Left = "as the last swap left it: what did not pass its gate was swapped back"
+		return
+	}
 	if n.input.Plan.Managed() {
 		n.status.Left = "as the provider has it: what it began it carries on by itself"
 		return
@@ -224,7 +230,7 @@ func (n *nodeUpgrade) activityInput(step upgrade.Step, d *decided) activities.No
 		}
 	}
 	return activities.NodeInput{
-		Addon: p.Addon, Run: n.input.Run, Try: tries, Force: n.input.Force,
+		Host: p.Host, Changes: p.Changes, Addon: p.Addon, Run: n.input.Run, Try: tries, Force: n.input.Force,
 		Cluster: n.input.Cluster, Node: p.Node, Address: p.Address, Role: p.Role, Version: p.Version(step),
 		KeepsKubelet: p.KeepsKubelet(), Settings: n.settings(d), Owner: n.input.Owner, KubeletStarted: n.kubeletStarted,
 		EndpointWatchers: n.input.EndpointWatchers, Successor: n.input.Successor,

@@ -60,7 +60,7 @@ func (u *clusterUpgrade) avoiding(ctx workflow.Context, nodes []upgrade.NodePlan
 	if workflow.GetVersion(ctx, "avoid", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
 		return do()
 	}
-	nodes = slices.DeleteFunc(slices.Clone(nodes), upgrade.NodePlan.Managed)
+	nodes = slices.DeleteFunc(slices.Clone(nodes), upgrade.NodePlan.Abstract)
 	if len(nodes) > 1 {
 		if _, err := u.step(ctx, "avoid", "Prefer other nodes for pods that move", act.AvoidNodes, u.poolInput(upgrade.PoolPart{Nodes: nodes}, namesOf(nodes))); err != nil {
 			return err

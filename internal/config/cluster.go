@@ -29,6 +29,7 @@ type Cluster struct {
 	Packages   Packages    `json:"packages"`
 	Kubeadm    Kubeadm     `json:"kubeadm"`
 	EKS        *eks.Config `json:"eks"`
+	Binaries   Binaries    `json:"binaries"`
 	// ControlPlane says what happens between the control plane and the workers.
 	ControlPlane ControlPlane    `json:"controlPlane"`
 	Workers      Workers         `json:"workers"`
@@ -77,6 +78,14 @@ type EKS struct {
 	Endpoint string `json:"endpoint"` // in place of AWS's, for tests
 }
 
+// Binaries says what a cluster that was installed by hand consists of, and where its new binaries come from.
+type Binaries struct {
+	ControlPlane []string `json:"controlPlane"` // hosts, by their names under ssh.hosts
+	Mirror       string   `json:"mirror"`
+	EtcdMirror   string   `json:"etcdMirror"`
+	EtcdVersion  string   `json:"etcdVersion"` // that etcd is to be brought to; it stays where none is given
+}
+
 // ControlPlane says what happens between the control plane and the workers.
 type ControlPlane struct {
 	Bake upgrade.Duration `json:"bake"`
@@ -99,8 +108,9 @@ type Verify struct {
 
 // What the fields may be, and what they are when nothing is said.
 const (
-	ProviderKubeadm = "kubeadm"
-	ProviderEKS     = upgrade.ProviderEKS
+	ProviderKubeadm  = "kubeadm"
+	ProviderEKS      = upgrade.ProviderEKS
+	ProviderBinaries = upgrade.ProviderBinaries
 
 	// defaultRepository is the community's own. Source: https://kubernetes.io/blog/2023/08/15/pkgs-k8s-io-introduction/
 	defaultRepository   = "https://pkgs.k8s.io/core:/stable:"
@@ -177,8 +187,8 @@ func (c *Cluster) complete(name, dir string) error {
 	switch {
 	case c.Name != name:
 		return fmt.Errorf("name: is %q, wanted %q like the file", c.Name, name)
-	case c.Provider != ProviderKubeadm && c.Provider != ProviderEKS:
-		return fmt.Errorf("provider: is %q, wanted %s or %s", c.Provider, ProviderKubeadm, ProviderEKS)
+	case c.Provider != ProviderKubeadm && c.Provider != ProviderEKS && c.Provider != ProviderBinaries:
+		return fmt.Errorf("provider: is %q, wanted %s, %s or %s", c.Provider, ProviderKubeadm, ProviderEKS, ProviderBinaries)
 	case c.Provider != ProviderEKS && c.EKS != nil:
 		return fmt.Errorf("eks: is for provider: %s", ProviderEKS)
 	case c.ControlPlane.Bake < 0:
@@ -202,6 +212,9 @@ func (c *Cluster) complete(name, dir string) error {
 		if err := c.EKS.Validate(); err != nil {
 			return fmt.Errorf("eks: %w", err)
 		}
+	}
+	if err := c.checkBinaries(); err != nil {
+		return err
 	}
 	if err := c.checkWorkers(); err != nil {
 		return err
@@ -227,6 +240,7 @@ func (c *Cluster) Settings() upgrade.Settings {
 	s := upgrade.Settings{
 		Provider:              c.provider(),
 		Bake:                  c.ControlPlane.Bake,
+		Binaries:              c.binarySettings(),
 		Repository:            c.Packages.Repository,
 		IgnorePreflightErrors: c.Kubeadm.IgnorePreflightErrors,
 		MaxUnavailable:        c.Workers.MaxUnavailable,
@@ -238,6 +252,41 @@ func (c *Cluster) Settings() upgrade.Settings {
 		Windows:               c.Windows,
 	}
 	c.addTo(&s)
+	return s
+}
+
+// checkBinaries says what is wrong with what is said of binaries.
+func (c *Cluster) checkBinaries() error {
+	b := c.Binaries
+	if c.Provider != ProviderBinaries {
+		if len(b.ControlPlane) > 0 || b.Mirror+b.EtcdMirror+b.EtcdVersion != "" {
+			return fmt.Errorf("binaries: is for provider: %s", ProviderBinaries)
+		}
+		return nil
+	}
+	if len(b.ControlPlane) == 0 {
+		return fmt.Errorf("binaries.controlPlane: is missing, wanted the names of the control plane's hosts")
+	}
+	for _, name := range b.ControlPlane {
+		if c.SSH.Hosts[name].Address == "" {
+			return fmt.Errorf("ssh.hosts.%s.address: is missing, wanted the address of a host of the control plane, which the API does not know", name)
+		}
+	}
+	for field, url := range map[string]string{"mirror": b.Mirror, "etcdMirror": b.EtcdMirror} {
+		if url != "" && !strings.Contains(url, "://") {
+			return fmt.Errorf("binaries.%s: is %q, wanted a URL like https://dl.k8s.io or file:///srv/mirror", field, url)
+		}
+	}
+	if _, err := upgrade.ParseVersion(b.EtcdVersion); b.EtcdVersion != "" && err != nil {
+		return fmt.Errorf("binaries.etcdVersion: %w", err)
+	}
+	return nil
+}
+
+func (c *Cluster) binarySettings() upgrade.BinarySettings {
+	b := c.Binaries
+	s := upgrade.BinarySettings{ControlPlane: b.ControlPlane, Source: upgrade.BinarySource{Kubernetes: b.Mirror, Etcd: b.EtcdMirror}}
+	s.Etcd, _ = upgrade.ParseVersion(b.EtcdVersion) // which was checked
 	return s
 }
 

@@ -31,6 +31,8 @@ type Cluster struct {
 	client kubernetes.Interface
 	// managed: a provider runs the control plane.
 	managed bool
+	// byHand: nothing of the control plane runs as pods.
+	byHand bool
 
 	mapOnce sync.Once
 	kinds   meta.RESTMapper // see mapper

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -34,6 +35,10 @@ func (c *Cluster) healthProblems(ctx context.Context) []error {
 			return []error{err}
 		}
 		return nil
+	}
+	if c.byHand {
+		return slices.DeleteFunc([]error{c.apiReady(ctx), c.leaseRenewed(ctx, upgrade.ControllerManager), c.leaseRenewed(ctx, upgrade.Scheduler)},
+			func(err error) bool { return err == nil })
 	}
 	pods, err := c.controlPlanePods(ctx)
 	if err != nil {

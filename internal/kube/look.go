@@ -45,7 +45,7 @@ func (c *Cluster) lookFurther(ctx context.Context, seen *upgrade.Cluster, contro
 			return nil, c.writtenAPIs(ctx, oldest, uses)
 		}},
 	}
-	if c.managed {
+	if c.managed || c.byHand {
 		looks, controlPlane = c.ownLooks(seen, pools), nil
 	}
 	for _, p := range controlPlane {

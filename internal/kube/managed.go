@@ -17,6 +17,12 @@ func (c *Cluster) RunByProvider() *Cluster {
 	return c
 }
 
+// InstalledByHand says that the cluster was not made by kubeadm: its control plane is not to be seen in the API.
+func (c *Cluster) InstalledByHand() *Cluster {
+	c.byHand = true
+	return c
+}
+
 // apiReady asks the API as everybody reaches it.
 func (c *Cluster) apiReady(ctx context.Context) error {
 	ctx, cancel := bounded(ctx)

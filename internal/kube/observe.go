@@ -25,7 +25,7 @@ func (c *Cluster) Observe(ctx context.Context, s upgrade.Settings) (upgrade.Clus
 	if err != nil {
 		return seen, err
 	}
-	if !c.managed {
+	if !c.managed && !c.byHand {
 		if seen.Version, err = c.ConfiguredVersion(ctx); err != nil {
 			return seen, err
 		}

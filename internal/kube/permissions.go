@@ -67,7 +67,7 @@ func neededFor(pools []upgrade.PoolSettings) []authorizationv1.ResourceAttribute
 // when a node is cordoned already.
 func (c *Cluster) permissions(ctx context.Context, pools []upgrade.PoolSettings) ([]upgrade.Finding, error) {
 	needed := neededFor(pools)
-	if c.managed {
+	if c.managed || c.byHand {
 		needed = slices.DeleteFunc(slices.Clone(needed), func(a authorizationv1.ResourceAttributes) bool { return slices.Contains(ofOwnControlPlanes, a) })
 	}
 	missing := make([]bool, len(needed))

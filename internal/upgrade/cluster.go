@@ -14,7 +14,8 @@ const (
 	FirstControlPlane      Role = "firstControlPlane"      // where the cluster-wide upgrade is applied
 	AdditionalControlPlane Role = "additionalControlPlane" // follows the first, one at a time
 	Worker                 Role = "worker"
-	ManagedPart            Role = "managed" // no node: what a provider changes
+	ManagedPart            Role = "managed"   // no node: what a provider changes
+	ComponentPart          Role = "component" // no node: a component on a host that was installed by hand
 )
 
 // IsControlPlane reports whether the role runs control plane components.
@@ -40,6 +41,8 @@ type Cluster struct {
 	Lock Lock `json:"lock,omitzero"`
 	// Managed is what a provider runs: the control plane, add-ons and node groups. nil where all is the cluster's own.
 	Managed *Managed `json:"managed,omitempty"`
+	// ByHand is what runs on the machines; nil where nobody installed them by hand.
+	ByHand *ByHand `json:"byHand,omitempty"`
 	// Problems are findings of the observation itself: an unready API server, an unhealthy etcd member.
 	Problems []Finding `json:"problems,omitempty"`
 	// Measured is how long steps took in earlier upgrades of the cluster; empty when there were none.
@@ -198,6 +201,8 @@ type Settings struct {
 	// Provider is how the cluster was made, and who changes its control plane. Empty, as in plans from before there were
 	// several, stands for kubeadm.
 	Provider string `json:"provider,omitempty"`
+	// Binaries are of clusters that were installed by hand.
+	Binaries BinarySettings `json:"binaries,omitzero"`
 	// Bake is how long the workers wait after the control plane of a hop is done.
 	Bake Duration `json:"bake,omitzero"`
 	// MaxUnavailable is for pools that say nothing else.

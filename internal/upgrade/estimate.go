@@ -10,7 +10,7 @@ import (
 var typical = map[Step]int{
 	InstallKubeadm: 3, UpgradeControlPlane: 175, VerifyControlPlane: 3, UpgradeNodeConfig: 1, DrainNode: 15,
 	InstallKubelet: 4, RestartKubelet: 1, VerifyNode: 3, UncordonNode: 1,
-	StopPods: 10, AddNode: 150, WithdrawNode: 30, ReleaseVolumes: 5, RemoveNode: 60,
+	FetchBinaries: 10, SwapBinaries: 30, StopPods: 10, AddNode: 150, WithdrawNode: 30, ReleaseVolumes: 5, RemoveNode: 60,
 }
 
 // typicalSettle is what Verify takes longer on a control plane, whose static pods restart with the kubelet.
@@ -138,7 +138,7 @@ func slidingWindow(each []time.Duration, atOnce int) time.Duration {
 
 // inControlPlane: something that a provider changes in the control plane's turn, where one thing follows another.
 func (n NodeStatus) inControlPlane() bool {
-	return n.Role == ManagedPart && !slices.ContainsFunc(n.Steps, func(s StepStatus) bool { return s.Step == UpdateNodeGroup })
+	return n.Role == ComponentPart || n.Role == ManagedPart && !slices.ContainsFunc(n.Steps, func(s StepStatus) bool { return s.Step == UpdateNodeGroup })
 }
 
 // WorkersAside is how many workers that keep their kubelet are worked on side by side: no pod notices, so that only the

@@ -15,6 +15,9 @@ func (p Plan) Unskippable(hop int, n NodePlan) string {
 	if n.Node == managedControlPlane {
 		return "it is the control plane, which all that follows stands on"
 	}
+	if n.Role == ComponentPart {
+		return "components of the control plane go together"
+	}
 	if n.Addon.Name != "" || n.Node == followers {
 		return ""
 	}

@@ -31,14 +31,12 @@ func (h Hop) Phases() []Phase {
 				p.Nodes = append(p.Nodes, part)
 			}
 		}
-		if len(p.Nodes) > 0 || !h.managed() {
+		if len(p.Nodes) > 0 || !h.abstract() {
 			all = append(all, p.Phase)
 		}
 	}
 	return all
 }
 
-// managed: a provider changes the control plane. It has no kubelets that anybody sees.
-func (h Hop) managed() bool {
-	return slices.ContainsFunc(h.NodePlans(), func(n NodePlan) bool { return n.Role == ManagedPart })
-}
+// abstract: the control plane's parts are no nodes, and have no kubelets of their own.
+func (h Hop) abstract() bool { return slices.ContainsFunc(h.NodePlans(), NodePlan.Abstract) }

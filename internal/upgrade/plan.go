@@ -52,6 +52,9 @@ type NodePlan struct {
 	// Pool and Zone are the worker's.
 	Pool string `json:"pool,omitempty"`
 	Zone string `json:"zone,omitempty"`
+	// Host is the machine, and Changes what changes on it, where it was installed by hand.
+	Host    string         `json:"host,omitempty"`
+	Changes []BinaryChange `json:"changes,omitempty"`
 	// Addon is where an add-on goes, for what is one: its versions need not be semantic.
 	Addon AddonMove `json:"addon,omitzero"`
 	// Machine is what is replaced, where the node is, and UID that of the node's API object.

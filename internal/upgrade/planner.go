@@ -29,6 +29,9 @@ func MakePlan(c Cluster, w Wanted, s Settings) Plan {
 	if c.Managed != nil {
 		return makeManagedPlan(c, w, s)
 	}
+	if c.ByHand != nil {
+		return makeByHandPlan(c, w, s)
+	}
 	var chosen []Finding
 	if !w.Policy.IsZero() {
 		w.Target, chosen = w.Policy.choose(c)

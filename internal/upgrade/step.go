@@ -15,6 +15,10 @@ const (
 	VerifyNode          Step = "verifyNode"
 	UncordonNode        Step = "uncordonNode"
 
+	// Of hosts that were installed by hand.
+	FetchBinaries Step = "fetchBinaries" // and held against the units that will start them
+	SwapBinaries  Step = "swapBinaries"  // one after another, each past its gate or swapped back
+
 	// Of what a provider changes.
 	UpdateControlPlane   Step = "updateControlPlane"
 	RollBackControlPlane Step = "rollBackControlPlane"
@@ -52,6 +56,10 @@ func (s Step) Title() string {
 		return "Verify"
 	case UncordonNode:
 		return "Uncordon"
+	case FetchBinaries:
+		return "Fetch and check binaries"
+	case SwapBinaries:
+		return "Swap binaries"
 	case UpdateControlPlane:
 		return "Update control plane"
 	case RollBackControlPlane:
@@ -97,7 +105,7 @@ func ReplacementSteps() []Step {
 
 // ofComponents reports whether the step belongs to the control plane's components rather than to the node under them.
 func (s Step) ofComponents() bool {
-	return s == InstallKubeadm || s == UpgradeControlPlane || s == VerifyControlPlane || s == UpdateControlPlane || s == RollBackControlPlane || s == UpdateAddon
+	return s == InstallKubeadm || s == UpgradeControlPlane || s == VerifyControlPlane || s == UpdateControlPlane || s == RollBackControlPlane || s == UpdateAddon || s == FetchBinaries || s == SwapBinaries
 }
 
 // Components is the part of a control plane node's plan that upgrades its components, and Kubelet is the rest; see Phase.
