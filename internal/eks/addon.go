@@ -35,7 +35,7 @@ func (c *Cluster) UpgradeAddon(ctx context.Context, key, name, version string) (
 			case types.AddonStatusDeleting, types.AddonStatusDeleteFailed, types.AddonStatusCreateFailed:
 				return at, false, "", fault.New(fault.PreflightFailed, op, target, "it is "+string(now.Status), "have it made anew, or leave it out")
 			case types.AddonStatusCreating, types.AddonStatusUpdating:
-				return at, false, "it is " + string(now.Status), nil
+				return at, at == version, "it is " + string(now.Status), nil
 			case types.AddonStatusActive:
 				return at, at == version, "", nil
 			}

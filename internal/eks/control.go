@@ -71,12 +71,12 @@ func (c *Cluster) move(ctx context.Context, op, key string, v upgrade.Version, f
 			switch {
 			case err != nil:
 				return "", false, "", err
-			case at.SameMinor(v) && now.Status == types.ClusterStatusActive:
-				return upgrade.ManagedTo(at), true, "", nil
 			case now.Status == types.ClusterStatusDeleting, now.Status == types.ClusterStatusFailed, now.Status == types.ClusterStatusPending:
 				return upgrade.ManagedTo(at), false, "", fault.New(fault.PreflightFailed, op, c.target(), "it is "+string(now.Status), "")
 			case now.Status != types.ClusterStatusActive:
-				return upgrade.ManagedTo(at), false, "it is " + string(now.Status), nil
+				return upgrade.ManagedTo(at), at.SameMinor(v), "it is " + string(now.Status), nil
+			case at.SameMinor(v):
+				return upgrade.ManagedTo(at), true, "", nil
 			}
 			return upgrade.ManagedTo(at), false, "", may(at)
 		},

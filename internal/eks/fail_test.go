@@ -93,6 +93,11 @@ func TestDoneAlready(t *testing.T) {
 		require.NoError(t, err, name)
 		require.Equal(t, upgrade.ManagedOutcome{Version: first.Version}, again, name)
 		require.Len(t, e.Updates, 1, name)
+
+		e.Do(func() { e.Begin(verb.part, "ConfigUpdate", [][2]string{{"MinSize", "1"}}, nil) })
+		again, err = verb.call(t.Context(), at(t, e.URL, Config{Name: "prod"}), "run/2")
+		require.NoError(t, err, "%s: somebody else's update does not matter any more", name)
+		require.Equal(t, upgrade.ManagedOutcome{Version: first.Version}, again, name)
 	}
 }
 

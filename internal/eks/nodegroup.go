@@ -87,7 +87,7 @@ func (c *Cluster) UpgradeNodeGroup(ctx context.Context, key, name string, v upgr
 		case types.NodegroupStatusDeleting, types.NodegroupStatusDeleteFailed, types.NodegroupStatusCreateFailed:
 			return at, false, "", fault.New(fault.PreflightFailed, op, c.target(), "it is "+string(g.Status), "leave it out, or have it made anew")
 		case types.NodegroupStatusCreating, types.NodegroupStatusUpdating:
-			return at, false, "it is " + string(g.Status), nil
+			return at, there, "it is " + string(g.Status), nil
 		case types.NodegroupStatusDegraded:
 			if there {
 				return at, false, "", fault.New(fault.VerificationFailed, op, c.target(), "it is DEGRADED"+worded(groupIssues(g)), "put it right, then retry")

@@ -122,8 +122,7 @@ type change struct {
 	kind       types.UpdateType
 	param      types.UpdateParamType // that says what it leads to
 	to         string                // the parameter's value
-	// look says what runs now, and whether that is what is wanted; lacks is what is not yet so once EKS says that it is done. An
-	// error forbids to begin.
+	// look says what runs now, and whether that is what is wanted; lacks is that it is not at rest. An error forbids to begin.
 	look func(context.Context) (at string, there bool, lacks string, err error)
 	// start begins it.
 	start func(context.Context) (*types.Update, error)
@@ -152,7 +151,7 @@ func (c *Cluster) carryOut(ctx context.Context, ch change) (upgrade.ManagedOutco
 		}
 		at, there, lacks, err := ch.look(ctx)
 		out.Version = at
-		if lacks == "" {
+		if there = there && lacks == ""; lacks == "" {
 			lacks = "it is " + at
 		}
 		return there, "update " + out.Update + " is Successful, yet " + lacks, err
@@ -173,8 +172,10 @@ func (c *Cluster) begin(ctx context.Context, ch change, out *upgrade.ManagedOutc
 	at, there, lacks, err := ch.look(ctx)
 	out.Version = at
 	switch {
-	case err != nil || there:
-		return there, "", err
+	case err != nil:
+		return false, "", err
+	case there && (lacks == "" || busy != nil): // what else is under way does not matter any more
+		return true, "", nil
 	case busy != nil:
 		return false, "", fault.New(fault.PreflightFailed, ch.op, ch.target, "somebody else's "+described(*busy).String()+" is under way", "wait for its end, then retry")
 	case lacks != "":

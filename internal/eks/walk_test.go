@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pawl-dev/pawl/internal/eks/fake"
+	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -141,6 +142,54 @@ func TestStruckAtEachRequest(t *testing.T) {
 			}
 			t.Logf("%d requests", requests)
 		})
+	}
+}
+
+// TestEachVerbStruck strikes each change alone, going back too, whose update fails or not: one is begun under a key, and it ends
+// as it would have.
+func TestEachVerbStruck(t *testing.T) {
+	for name, verb := range verbs {
+		for _, code := range []string{"", "AccessDenied"} {
+			requests := 1 << 30
+			for n := 0; n <= requests; n++ {
+				for _, b := range blows {
+					e := ready()
+					if code != "" {
+						e.FailNext[verb.part] = []string{code}
+					}
+					ctx, die := context.WithTimeout(t.Context(), 20*time.Second)
+					e.Decide = func(at int, _ string) fake.Fate {
+						if at == n {
+							return b.fate
+						}
+						return fake.Answered
+					}
+					e.After = func(at int, _ string) {
+						if at == n && b.kill {
+							die()
+						}
+					}
+					e.Start()
+					note := fmt.Sprintf("%s, %q, request %d %s", name, code, n, b.name)
+					_, err := verb.call(ctx, at(t, e.URL, Config{Name: "prod"}), "run/1")
+					if ctx.Err() != nil {
+						require.Contains(t, []fault.Kind{fault.OutcomeUnknown, fault.Unreachable}, fault.KindOf(err), "%s: %v", note, err)
+						_, err = verb.call(t.Context(), at(t, e.URL, Config{Name: "prod"}), "run/1")
+					}
+					die()
+					if n == 0 {
+						e.Do(func() { requests = e.Requests })
+					}
+					if code == "" {
+						require.NoError(t, err, note)
+					} else {
+						require.ErrorContains(t, err, code, note)
+					}
+					e.Do(func() { require.Len(t, e.Updates, 1, note) })
+					e.Close()
+				}
+			}
+		}
 	}
 }
 

@@ -160,7 +160,7 @@ type ManagedOutcome struct {
 	Version string `json:"version"` // what runs now: v1.37, or an add-on's version
 	// Update is the provider's id of the change; empty where there was nothing to do.
 	Update string `json:"update,omitempty"`
-	// Adopted: somebody else had begun it.
+	// Adopted: it was under way already: somebody else had begun it, or an earlier call.
 	Adopted bool `json:"adopted,omitempty"`
 }
 

@@ -140,7 +140,7 @@ func (e *EKS) Do(f func()) {
 const (
 	lasting    = 5 // an update, where nothing else is said
 	refreshing = 4
-	lagging    = 2 // until what has changed is seen
+	lagging    = 4 // until what has changed is seen
 	pageSize   = 2
 )
 
