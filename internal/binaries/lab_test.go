@@ -1,8 +1,10 @@
 package binaries_test
 
 import (
+	"context"
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +26,8 @@ var (
 // machine is one of the lab's hosts that were installed by hand.
 type machine struct {
 	*binaries.Host
-	client *ssh.Client
+	client  *ssh.Client
+	address string
 }
 
 // labMachine reaches the host named by the environment variable.
@@ -38,12 +41,12 @@ func labMachine(t *testing.T, variable string) *machine {
 	}
 	client := ssh.New(ssh.Config{User: "root", Address: address + ":22", KeyFile: folder + "/id_ed25519", KnownHostsFile: folder + "/known_hosts"})
 	t.Cleanup(func() { _ = client.Close() })
-	return &machine{binaries.New(address, address, client), client}
+	return &machine{binaries.New(address, address, client), client, address}
 }
 
 func (m *machine) sh(t *testing.T, line string) string {
 	t.Helper()
-	r, err := m.client.Run(t.Context(), ssh.Command{Argv: []string{"sh", "-c", line}, Root: true})
+	r, err := m.client.Run(context.WithoutCancel(t.Context()), ssh.Command{Argv: []string{"sh", "-c", line}, Root: true})
 	if err != nil || r.ExitCode != 0 {
 		t.Fatalf("%s: %+v, %v", line, r, err)
 	}
@@ -189,4 +192,121 @@ func TestLabUpgrade(t *testing.T) {
 		w.change(t, component, "v1.36.3", "v1.37.2")
 	}
 	t.Log(cp.sh(t, "kubectl get nodes -o wide; ls -l /usr/local/bin"))
+}
+
+// TestLabUnitsReadAsSystemdReadsThem asks the processes of units for their arguments, which systemd gave them.
+func TestLabUnitsReadAsSystemdReadsThem(t *testing.T) {
+	m := labMachine(t, "PAWL_LAB_BY_HAND_WORKER")
+	const unit, folder = "pawl-test.service", "/run/systemd/system"
+	put := func(file, text string) {
+		t.Helper()
+		r, err := m.client.Run(t.Context(), ssh.Command{Argv: []string{"sh", "-c", `mkdir -p "$(dirname "$0")"; cat > "$0"`, file}, Stdin: []byte(text), Root: true})
+		if err != nil || r.ExitCode != 0 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+	}
+	const clean = "systemctl stop pawl-test 2>/dev/null; rm -rf /run/pawl-test " + folder + "/pawl-test.service*; systemctl daemon-reload"
+	t.Cleanup(func() { m.sh(t, clean) })
+	for name, c := range binaries.UnitCases {
+		m.sh(t, clean)
+		marks := strings.NewReplacer(binaries.EnvFileMark, "/run/pawl-test/env", binaries.FolderMark, "/run/pawl-test")
+		put("/run/pawl-test/env", c.EnvFile)
+		put(folder+"/"+unit, marks.Replace("[Unit]\nDescription=x\n[Service]\n"+c.Unit+"\n"))
+		if c.Drop != "" {
+			put(folder+"/"+unit+".d/x.conf", c.Drop)
+		}
+		m.sh(t, "systemctl daemon-reload; systemctl start pawl-test")
+		real := strings.Split(strings.TrimSuffix(m.sh(t, "cat /proc/$(systemctl show -p MainPID --value pawl-test)/cmdline"), "\x00"), "\x00")
+		got, err := binaries.UnitCommand(t.Context(), m.Host, unit)
+		want := append([]string{"/bin/sh", "-c", "sleep 600; :"}, c.Want...)
+		if err != nil || !slices.Equal(got, real) || !slices.Equal(real, want) {
+			t.Errorf("%s: %v\n    got %q\nsystemd %q\n   want %q", name, err, got, real, want)
+		}
+	}
+}
+
+// TestLabEtcdMemberByMember takes the members of a fresh cluster of three to the next minor, the leader last, and one of
+// them is cut off on the way again and again.
+func TestLabEtcdMemberByMember(t *testing.T) {
+	addresses := strings.Fields(os.Getenv("PAWL_LAB_BY_HAND_MEMBERS"))
+	if len(addresses) == 0 {
+		t.Skip("SKIPPED, NOT TESTED ON REAL MEMBERS: PAWL_LAB_BY_HAND_MEMBERS must be the addresses of three control planes of a fresh cluster of `pawl-lab up --hard-way`, and the others as for TestLabUpgrade")
+	}
+	machines := map[string]*machine{}
+	var hosts []upgrade.BinaryHost
+	for _, address := range addresses {
+		t.Setenv("PAWL_LAB_BY_HAND_MEMBER", address)
+		m := labMachine(t, "PAWL_LAB_BY_HAND_MEMBER")
+		machines[address] = m
+		seen, err := m.Observe(t.Context(), labSource(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hosts = append(hosts, seen)
+	}
+	members, err := machines[addresses[0]].EtcdMembers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range members {
+		for _, address := range addresses {
+			if strings.Contains(members[i].Endpoint, address+":") {
+				members[i].Node = address
+			}
+		}
+	}
+	way, found := upgrade.EtcdWay(members, upgrade.MustVersion("v3.7.0"), []upgrade.Version{upgrade.MustVersion("v3.6.16"), upgrade.MustVersion("v3.7.0")})
+	if len(found) > 0 {
+		t.Fatal(found)
+	}
+	for _, phase := range upgrade.BinaryPhases(hosts, members, way, upgrade.MustVersion("v1.37.2"))[:len(way)] {
+		t.Log(phase.Title)
+		for i, step := range phase.Steps {
+			m := machines[step.Node]
+			if i == 0 { // its etcd
+				cutOften(t, m, step.BinaryChange)
+			}
+			m.change(t, step.Component, step.From.String(), step.To.String())
+		}
+	}
+	members, err = machines[addresses[0]].EtcdMembers(t.Context())
+	t.Logf("%+v, %v", members, err)
+	for _, m := range members {
+		if m.Version.String() != "v3.7.0" {
+			t.Errorf("%+v", m)
+		}
+	}
+}
+
+// cutOften begins a change and loses the connection, every time a little later.
+func cutOften(t *testing.T, m *machine, c upgrade.BinaryChange) {
+	cuts := 0
+	for n := 3; ; n += 7 {
+		h := binaries.New(m.address, m.address, &cutting{Runner: m.client, left: n})
+		err := h.Fetch(t.Context(), labSource(), c)
+		if err == nil {
+			err = h.Swap(t.Context(), c)
+		}
+		if err == nil {
+			t.Logf("cut off %d times", cuts)
+			return
+		}
+		if !fault.Is(err, fault.Unreachable) {
+			t.Fatalf("after %d commands: %v", n, err)
+		}
+		cuts++
+	}
+}
+
+// cutting is a connection that is lost after some commands.
+type cutting struct {
+	remote.Runner
+	left int
+}
+
+func (c *cutting) Run(ctx context.Context, cmd remote.Command) (remote.Result, error) {
+	if c.left--; c.left < 0 {
+		return remote.Result{}, fault.New(fault.Unreachable, "connect to", "it", "cut off", "")
+	}
+	return c.Runner.Run(ctx, cmd)
 }

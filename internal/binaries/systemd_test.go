@@ -31,7 +31,25 @@ type unit struct {
 	invocation     string
 	stale          bool
 	process        *os.Process
-	log            *bytes.Buffer
+	log            journal
+}
+
+// journal is what a unit's processes said, one after another.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
 }
 
 type jobUnit struct {
@@ -43,13 +61,12 @@ type jobUnit struct {
 func (s *systemd) start(u *unit) {
 	s.count++
 	u.invocation = fmt.Sprintf("%032x", s.count)
-	u.log = &bytes.Buffer{}
 	cmd := exec.Command(u.argv[0], u.argv[1:]...)
 	cmd.Env = append(os.Environ(), "FAKE_UNIT=1")
-	cmd.Stdout, cmd.Stderr = u.log, u.log
+	cmd.Stdout, cmd.Stderr = &u.log, &u.log
 	if err := cmd.Start(); err != nil {
 		u.active, u.process = "failed", nil
-		u.log.WriteString(err.Error())
+		_, _ = u.log.Write([]byte(err.Error()))
 		return
 	}
 	u.active, u.process = "active", cmd.Process
@@ -226,7 +243,7 @@ func (s *systemd) journalctl(args []string) remote.Result {
 				}
 			}
 		}
-		if name, ok := strings.CutPrefix(arg, "_SYSTEMD_UNIT="); ok && s.units[name] != nil && s.units[name].log != nil {
+		if name, ok := strings.CutPrefix(arg, "_SYSTEMD_UNIT="); ok && s.units[name] != nil {
 			return remote.Result{Stdout: s.units[name].log.String()}
 		}
 	}
