@@ -102,11 +102,7 @@ func (a *Activities) observeByHand(ctx context.Context, cluster string, s upgrad
 			seen.Hosts = append(seen.Hosts, upgrade.BinaryHost{Node: n.Name, Address: n.Address})
 		}
 	}
-	var etcd []upgrade.Version
-	if !s.Binaries.Etcd.IsZero() {
-		etcd = append(etcd, s.Binaries.Etcd)
-	}
-	changes := upgrade.ChangesTo(etcd, target(*c))
+	changes := upgrade.ChangesTo(s.Binaries.Etcd, target(*c))
 	var group errgroup.Group
 	group.SetLimit(hostsAtOnce)
 	var mu sync.Mutex

@@ -33,6 +33,12 @@ type lab struct {
 // newLab makes a cluster of the first version; its repositories have all of them.
 func newLab(t *testing.T, controlPlanes, workers int, versions ...string) *lab {
 	t.Helper()
+	return newLabOf(t, nil, controlPlanes, workers, versions...)
+}
+
+// newLabOf is the same with further arguments of pawl-lab up.
+func newLabOf(t *testing.T, shape []string, controlPlanes, workers int, versions ...string) *lab {
+	t.Helper()
 	if os.Getenv("PAWL_E2E") == "" {
 		t.Skip("SKIPPED: upgrades real nodes, needs root and the lab: make e2e")
 	}
@@ -49,7 +55,7 @@ func newLab(t *testing.T, controlPlanes, workers int, versions ...string) *lab {
 		l.show("pawl-lab", "down")
 	})
 	defer l.define()
-	l.show("pawl-lab", "up", "--control-planes", strconv.Itoa(controlPlanes), "--workers", strconv.Itoa(workers), "--version", l.from, "--next", strings.Join(versions[1:], ","))
+	l.show("pawl-lab", append([]string{"up", "--control-planes", strconv.Itoa(controlPlanes), "--workers", strconv.Itoa(workers), "--version", l.from, "--next", strings.Join(versions[1:], ",")}, shape...)...)
 	return l
 }
 

@@ -83,7 +83,7 @@ type Binaries struct {
 	ControlPlane []string `json:"controlPlane"` // hosts, by their names under ssh.hosts
 	Mirror       string   `json:"mirror"`
 	EtcdMirror   string   `json:"etcdMirror"`
-	EtcdVersion  string   `json:"etcdVersion"` // that etcd is to be brought to; it stays where none is given
+	EtcdVersions []string `json:"etcdVersions"` // that the mirror has; the last is where etcd goes. It stays where none is given
 }
 
 // ControlPlane says what happens between the control plane and the workers.
@@ -259,7 +259,7 @@ func (c *Cluster) Settings() upgrade.Settings {
 func (c *Cluster) checkBinaries() error {
 	b := c.Binaries
 	if c.Provider != ProviderBinaries {
-		if len(b.ControlPlane) > 0 || b.Mirror+b.EtcdMirror+b.EtcdVersion != "" {
+		if len(b.ControlPlane) > 0 || b.Mirror+b.EtcdMirror != "" || len(b.EtcdVersions) > 0 {
 			return fmt.Errorf("binaries: is for provider: %s", ProviderBinaries)
 		}
 		return nil
@@ -277,8 +277,8 @@ func (c *Cluster) checkBinaries() error {
 			return fmt.Errorf("binaries.%s: is %q, wanted a URL like https://dl.k8s.io or file:///srv/mirror", field, url)
 		}
 	}
-	if _, err := upgrade.ParseVersion(b.EtcdVersion); b.EtcdVersion != "" && err != nil {
-		return fmt.Errorf("binaries.etcdVersion: %w", err)
+	if _, err := upgrade.ParseVersions(b.EtcdVersions); err != nil {
+		return fmt.Errorf("binaries.etcdVersions: %w", err)
 	}
 	return nil
 }
@@ -286,7 +286,7 @@ func (c *Cluster) checkBinaries() error {
 func (c *Cluster) binarySettings() upgrade.BinarySettings {
 	b := c.Binaries
 	s := upgrade.BinarySettings{ControlPlane: b.ControlPlane, Source: upgrade.BinarySource{Kubernetes: b.Mirror, Etcd: b.EtcdMirror}}
-	s.Etcd, _ = upgrade.ParseVersion(b.EtcdVersion) // which was checked
+	s.Etcd, _ = upgrade.ParseVersions(b.EtcdVersions) // which were checked
 	return s
 }
 

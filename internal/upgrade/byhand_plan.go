@@ -19,8 +19,17 @@ type BinarySettings struct {
 	// ControlPlane are the hosts of the control plane, which need not be nodes.
 	ControlPlane []string     `json:"controlPlane,omitempty"`
 	Source       BinarySource `json:"source,omitzero"`
-	// Etcd is the version that etcd goes to before the API servers of the first hop; zero: it stays.
-	Etcd Version `json:"etcd,omitzero"`
+	// Etcd are the versions of etcd that can be had. It goes to the last before the API servers of the first hop, by those of
+	// the others that it has to pass. Empty: it stays.
+	Etcd []Version `json:"etcd,omitempty"`
+}
+
+// EtcdTarget is the version that etcd goes to; zero: it stays.
+func (s BinarySettings) EtcdTarget() Version {
+	if len(s.Etcd) == 0 {
+		return Version{}
+	}
+	return s.Etcd[len(s.Etcd)-1]
 }
 
 // makeByHandPlan is MakePlan for a cluster that was installed by hand: etcd member by member, then each component of the
@@ -30,14 +39,14 @@ func makeByHandPlan(c Cluster, w Wanted, s Settings) Plan {
 	p := Plan{Cluster: c.Name, Current: c.Version, Target: w.Target, Nodes: nodes, Hops: []Hop{}, Measured: c.Measured, Settings: s, Pools: pools(s, nodes)}
 	hops, found := byHandHops(p, *c.ByHand, w)
 	ahead, late := p.foresee(hops, w.Now, slices.Contains(w.Waive, WindowTooShort))
-	found = slices.Concat(found, CheckBinaries(c.ByHand.Hosts, s.Binaries.Source, p.Target, s.Binaries.Etcd), checkByHandNodes(nodes), checkLeftOut(nodes, hops),
+	found = slices.Concat(found, CheckBinaries(c.ByHand.Hosts, s.Binaries.Source, p.Target, s.Binaries.EtcdTarget()), checkByHandNodes(nodes), checkLeftOut(nodes, hops),
 		checkAPIs(c, p), checkSupport(p, w.Now), checkLock(c), checkHooks(p), checkPools(p, hops), c.Problems, late, checkWaivers(w.Waive))
 	p.Findings = mergeFindings(waive(found, w.Waive))
 	if !p.Refused() && len(hops) > 0 {
 		p.Hops, p.Windows, p.Ends = hops, ahead.used, ahead.ends
 	}
 	p.Drains = drains(p.Hops)
-	p.Components = byHandComponents(*c.ByHand, p.Target, s.Binaries.Etcd)
+	p.Components = byHandComponents(*c.ByHand, p.Target, s.Binaries.EtcdTarget())
 	p.estimate()
 	return p
 }
@@ -57,7 +66,7 @@ func byHandHops(p Plan, h ByHand, w Wanted) ([]Hop, []Finding) {
 	if found := checkThrough(p, way, w.Through); len(found) > 0 {
 		return nil, found
 	}
-	etcdWay, found := EtcdWay(h.Members, p.Settings.Binaries.Etcd, nil)
+	etcdWay, found := EtcdWay(h.Members, p.Settings.Binaries.EtcdTarget(), p.Settings.Binaries.Etcd)
 	var hops []Hop
 	for i, to := range way {
 		var next Version // the zero value after the last hop

@@ -48,11 +48,11 @@ func byHandSettings(controlPlanes int) Settings {
 
 func TestByHandPlanGoesComponentByComponent(t *testing.T) {
 	s := byHandSettings(3)
-	s.Binaries.Etcd = MustVersion("v3.7.0")
+	s.Binaries.Etcd = versions("v3.6.16", "v3.7.0")
 	p := MakePlan(byHandCluster(3, 2, v136), Wanted{Target: v137}, s)
 	require.Empty(t, p.Errors())
 	require.Equal(t, []string{"v1.37.2: " + strings.Join([]string{
-		"cp2/etcd-v3.6.11, cp3/etcd-v3.6.11, cp1/etcd-v3.6.11", "cp2/etcd-v3.7.0, cp3/etcd-v3.7.0, cp1/etcd-v3.7.0",
+		"cp2/etcd-v3.6.16, cp3/etcd-v3.6.16, cp1/etcd-v3.6.16", "cp2/etcd-v3.7.0, cp3/etcd-v3.7.0, cp1/etcd-v3.7.0",
 		"cp1/kube-apiserver, cp2/kube-apiserver, cp3/kube-apiserver", "cp1/kube-controller-manager, cp2/kube-controller-manager, cp3/kube-controller-manager",
 		"cp1/kube-scheduler, cp2/kube-scheduler, cp3/kube-scheduler", "cp1/kubectl, cp2/kubectl, cp3/kubectl"}, ", ") + " | w1, w2"}, walked(p))
 	require.Equal(t, []Step{FetchBinaries, DrainNode, SwapBinaries, VerifyNode, UncordonNode}, p.Hops[0].Workers[0].Steps)

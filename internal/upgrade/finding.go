@@ -78,7 +78,7 @@ const (
 
 // waivable are the errors that a person may overrule. The others are things that pawl cannot do, or that the version skew
 // policy forbids.
-var waivable = []string{KubeadmSkew, DiskSpace, EtcdVersion, FlagRemoved, GateRemoved, BadPackage, CgroupVersion, CertificateExpiry, ClockSkew, APIRemoved, Webhook, NodeCondition, WindowTooShort, HealthGate, ApplicationsDown, NodeProvider, ManagedInsights, ManagedAddresses, AddonIncompatible}
+var waivable = []string{KubeadmSkew, DiskSpace, EtcdVersion, FlagRemoved, GateRemoved, BadPackage, CgroupVersion, CertificateExpiry, ClockSkew, APIRemoved, Webhook, NodeCondition, WindowTooShort, HealthGate, ApplicationsDown, NodeProvider, ManagedInsights}
 
 // Finding is one thing that stands in the way, or that a person should know, found before anything is touched.
 type Finding struct {

@@ -204,7 +204,7 @@ func TestFindingsOfManaged(t *testing.T) {
 		"not offered": {func(m *Managed) { m.Offered = m.Offered[:3] }, "", "error managed-version: prod: the provider does not offer v1.37; choose a target that it offers"},
 		"an insight's error": {func(m *Managed) {
 			m.Insights = []ManagedInsight{{Name: "Deprecated APIs", Version: release(35), Status: InsightError, Reason: "2 in use", Recommendation: "move on", Resources: []string{"/apis/x"}}, {Version: release(38), Status: InsightError}, {Rollback: true, Status: InsightError}}
-		}, "", "error managed-insight: /apis/x: insight «Deprecated APIs» says 2 in use (for v1.35); move on"},
+		}, "", "error managed-insight: /apis/x: insight «Deprecated APIs» says 2 in use (for v1.35); move on, or waive managed-insight"},
 		"an insight's warning": {func(m *Managed) {
 			m.Insights = []ManagedInsight{{Name: "Skew", Status: InsightWarning}}
 		}, "", "warning managed-insight: prod: insight «Skew» says warning; see it in the provider's console"},
