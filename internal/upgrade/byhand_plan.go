@@ -274,7 +274,7 @@ func (p Plan) BackUps(h Hop) []NodePlan {
 func ChangesTo(etcdTo []Version, versions ...Version) []BinaryChange {
 	var all []BinaryChange
 	for _, v := range versions {
-		for _, component := range append(slices.Clone(byHandOrder), Kubelet, KubeProxy, Kubectl) {
+		for _, component := range []string{APIServer, ControllerManager, Scheduler, Kubelet, KubeProxy, Kubectl} { // whose releases are one
 			all = append(all, BinaryChange{Component: component, To: v})
 		}
 	}
