@@ -47,6 +47,9 @@ func (a *Activities) SwapBinaries(ctx context.Context, in NodeInput) (Outcome, e
 	}
 	for _, change := range in.Changes {
 		report(ctx, change.Text())
+		if err := host.Fetch(ctx, in.Settings.Binaries.Source, change); err != nil { // which a person may have removed, to have it anew
+			return Outcome{}, err
+		}
 		if err := host.Swap(ctx, change); err != nil {
 			return Outcome{}, err
 		}

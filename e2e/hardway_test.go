@@ -37,6 +37,7 @@ func TestByHand(t *testing.T) {
 	require.Contains(t, l.ssh("cp1", "/usr/local/bin/kube-scheduler", "--version"), from, "the old one runs again")
 	require.Equal(t, "active", strings.TrimSpace(l.ssh("cp1", "systemctl", "is-active", "kube-scheduler")))
 	good()
+	l.ssh("cp1", "rm", "/usr/local/bin/kube-scheduler."+to) // so that it is fetched anew
 	out, err = l.pawl("retry", "lab", "cp1/kube-scheduler", "--reason", "the mirror was put right")
 	require.NoError(t, err, out)
 

@@ -58,8 +58,11 @@ func mark(state upgrade.State) string {
 }
 
 func roleName(r upgrade.Role) string {
-	if r.IsControlPlane() {
+	switch {
+	case r.IsControlPlane():
 		return "control plane"
+	case r == upgrade.ManagedPart, r == upgrade.ComponentPart:
+		return string(r)
 	}
 	return "worker"
 }

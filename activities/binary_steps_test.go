@@ -1,0 +1,66 @@
+package activities
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+func byHandInput() NodeInput {
+	return NodeInput{Cluster: "hard", Node: "w1", Host: "w1", Changes: []upgrade.BinaryChange{{Component: upgrade.Kubelet, From: v136, To: v137}, {Component: upgrade.KubeProxy, From: v136, To: v137}}}
+}
+
+func TestBinariesAreFetchedCheckedAndSwapped(t *testing.T) {
+	w := &world{}
+	env, a := environment(t, w)
+	_, err := env.ExecuteActivity(a.FetchBinaries, byHandInput())
+	require.NoError(t, err)
+	require.Equal(t, "BinaryHost w1,Fetch kubelet,Check kubelet,Fetch kube-proxy,Check kube-proxy", strings.Join(w.calls, ","))
+	w.calls = nil
+	_, err = env.ExecuteActivity(a.SwapBinaries, byHandInput())
+	require.NoError(t, err)
+	require.Equal(t, "BinaryHost w1,Fetch kubelet,Swap kubelet,Fetch kube-proxy,Swap kube-proxy", strings.Join(w.calls, ","))
+}
+
+func TestABinaryThatDoesNotKnowItsFlagsIsNotSwapped(t *testing.T) {
+	w := &world{found: []upgrade.Finding{{ID: upgrade.FlagRemoved, Severity: upgrade.SeverityError, Message: "it does not know --containerd"}}}
+	env, a := environment(t, w)
+	_, err := env.ExecuteActivity(a.FetchBinaries, byHandInput())
+	require.ErrorContains(t, err, "check kubelet v1.37.2 for w1: it does not know --containerd")
+}
+
+func TestASwapThatIsSwappedBackEndsTheStep(t *testing.T) {
+	w := &world{errs: map[string][]error{"Swap kubelet": {fault.New(fault.VerificationFailed, "swap kubelet on", "w1", "did not pass its gate; swapped back", "")}}}
+	env, a := environment(t, w)
+	_, err := env.ExecuteActivity(a.SwapBinaries, byHandInput())
+	require.ErrorContains(t, err, "swapped back")
+	require.NotContains(t, w.calls, "Swap kube-proxy", "those after it are left as they are")
+}
+
+func TestAClusterThatWasInstalledByHandIsObserved(t *testing.T) {
+	server := func(v upgrade.Version) upgrade.BinaryHost {
+		return upgrade.BinaryHost{Arch: "amd64", Binaries: []upgrade.Binary{{Component: upgrade.APIServer, Path: "/usr/local/bin/kube-apiserver", OnDisk: v,
+			Unit: upgrade.BinaryUnit{Name: "kube-apiserver.service", Files: []string{"/etc/systemd/system/kube-apiserver.service"}, Active: "active", Running: v}}}}
+	}
+	w := &world{settings: upgrade.Settings{Provider: upgrade.ProviderBinaries, Binaries: upgrade.BinarySettings{ControlPlane: []string{"cp1", "cp2"}}}}
+	w.byHand = map[string]upgrade.BinaryHost{"cp1": server(v137), "cp2": server(v136)}
+	w.members = []upgrade.EtcdMember{{Name: "cp1", Endpoint: "https://a", Version: upgrade.MustVersion("v3.6.8")}}
+	env, a := environment(t, w)
+	value, err := env.ExecuteActivity(a.MakePlan, PlanInput{Cluster: "hard", Target: v137.String()})
+	require.NoError(t, err)
+	var plan upgrade.Plan
+	require.NoError(t, value.Get(&plan))
+	require.Equal(t, v136, plan.Current, "the oldest API server")
+	require.Empty(t, plan.Errors())
+	require.Equal(t, "cp2/kube-apiserver", plan.Hops[0].ControlPlane[0].Node)
+
+	in := BackUpInput{NodeInput: NodeInput{Cluster: "hard", Node: "cp1", Host: "cp1", Settings: w.settings}, Backup: "b", Snapshot: true}
+	w.calls = nil
+	_, err = env.ExecuteActivity(a.BackUpControlPlane, in)
+	require.NoError(t, err)
+	require.Equal(t, []string{"BinaryHost cp1", "BackUp cp1", "SnapshotEtcd cp1"}, w.calls)
+}
