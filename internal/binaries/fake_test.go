@@ -79,6 +79,9 @@ func (f fake) write(t testing.TB, file string) {
 
 func (f fake) main(args []string) {
 	switch {
+	case f.Component == upgrade.CNIPlugins:
+		fmt.Fprintf(os.Stderr, "CNI loopback plugin %s\nCNI protocol versions supported: 0.1.0, 1.1.0\n", f.Version)
+		return
 	case slices.Contains(args, "--version"), len(args) > 0 && args[0] == "version":
 		f.sayVersion()
 		return
@@ -126,6 +129,10 @@ func (f fake) sayVersion() {
 		fmt.Printf("%s version: %s\nAPI version: 3.6\n", f.Component, number)
 	case upgrade.Kubectl:
 		fmt.Printf("Client Version: %s\nKustomize Version: v5.7.1\n", f.Version)
+	case upgrade.Containerd:
+		fmt.Printf("containerd github.com/containerd/containerd/v2 %s 0123\n", f.Version)
+	case upgrade.Runc:
+		fmt.Printf("runc version %s\nspec: 1.2.1\n", number)
 	default:
 		fmt.Printf("Kubernetes %s\n", f.Version)
 	}
@@ -141,6 +148,9 @@ func (f fake) serve(flags map[string]string) {
 	case "crash":
 		f.die("FLAG: --token=\"secret\"\npanic: it cannot go on")
 	case "mute":
+		select {}
+	}
+	if f.Component == upgrade.Containerd {
 		select {}
 	}
 	mux := http.NewServeMux()

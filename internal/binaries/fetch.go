@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -203,7 +204,15 @@ func (h *Host) fetchArchive(ctx context.Context, source upgrade.BinarySource, c 
 	if err != nil {
 		return err
 	}
+	list, err := h.on.Must(ctx, op, "tar", "--list", "--file="+archive)
+	if err != nil {
+		return err
+	}
+	members := strings.Split(list, "\n")
 	for _, target := range targets {
+		if target != c.Path && !slices.Contains(members, rel.in+path.Base(target)) {
+			continue // this version lacks it
+		}
 		// In a folder of its own beside the target, so that a rename brings it there.
 		folder := remote.Hidden(versioned(target, v))
 		member := rel.in + path.Base(target)
@@ -277,8 +286,8 @@ func (h *Host) sumFile(file string) string {
 	return h.folder + "/" + strings.ReplaceAll(strings.TrimPrefix(file, "/"), "/", "-") + ".sha256"
 }
 
-// staged reports whether Fetch has done its work: everything that changes together lies there, unchanged since. A file of
-// that name that Fetch did not put there is fault.VerificationFailed.
+// staged reports whether Fetch has done its work: everything that changes together lies there, unchanged since; the
+// component itself is brought last. A file of that name that Fetch did not put there is fault.VerificationFailed.
 func (h *Host) staged(ctx context.Context, op string, c component, v upgrade.Version) (bool, error) {
 	targets, err := h.along(ctx, c)
 	if err != nil {
@@ -291,6 +300,9 @@ func (h *Host) staged(ctx context.Context, op string, c component, v upgrade.Ver
 			return false, err
 		}
 		if len(there) == 0 || there[0] != file {
+			if target != c.Path { // a version may lack some of what goes along
+				continue
+			}
 			return false, nil
 		}
 		want := ""
