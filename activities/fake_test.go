@@ -308,10 +308,10 @@ func (d directory) BinaryHost(_, node, _ string) (BinaryHost, error) {
 	return binaryHost{world: d.world, node: node}, d.next("BinaryHost " + node)
 }
 func (d directory) Managed(context.Context, string) (Managed, error) {
-	return managed{d.world}, d.next("Managed")
+	return managed(d), d.next("Managed")
 }
 func (d directory) Provider(context.Context, string, string) (NodeProvider, error) {
-	return provider{d.world}, d.next("Provider")
+	return provider(d), d.next("Provider")
 }
 func (p provider) TakesJoin() bool { return true }
 func (p provider) Check(_ context.Context, r upgrade.Replacement, old []upgrade.Machine) []upgrade.Finding {

@@ -133,7 +133,7 @@ func (g *Group) look(ctx context.Context) (view, error) {
 	for _, m := range v.Instances {
 		ids = append(ids, str(m.InstanceId))
 	}
-	found, err := g.cloud.instances(ctx, "instance-id", ids...)
+	found, err := g.instances(ctx, "instance-id", ids...)
 	for _, i := range found {
 		v.instances[str(i.InstanceId)] = i
 	}

@@ -81,7 +81,7 @@ func (g *Group) machineOf(ctx context.Context, v view, key string) (*ec2types.In
 			return &i, nil
 		}
 	}
-	found, err := g.cloud.instances(ctx, "tag:"+tagSlot, key)
+	found, err := g.instances(ctx, "tag:"+tagSlot, key)
 	if err != nil || len(found) == 0 {
 		return nil, err
 	}

@@ -183,7 +183,7 @@ func (g *Group) unprotect(ctx context.Context, v view, r upgrade.Replacement, s 
 		if tag(i, tagOld) != "" || tag(i, tagUnprotect) != "" {
 			marked = append(marked, id)
 		}
-		if !sdk.ToBool(m.ProtectedFromScaleIn) || !(tag(i, tagUnprotect) != "" || fresh && !s.Protect) {
+		if !sdk.ToBool(m.ProtectedFromScaleIn) || tag(i, tagUnprotect) == "" && (!fresh || s.Protect) {
 			continue
 		}
 		if m.LifecycleState != types.LifecycleStateInService {

@@ -39,9 +39,7 @@ type subject struct {
 }
 
 var subjects = map[string]func(t *testing.T, a *fake.AWS) subject{
-	"group": func(t *testing.T, a *fake.AWS) subject {
-		return groupSubject(t, a)
-	},
+	"group": groupSubject,
 	"group without LaunchInstances": func(t *testing.T, a *fake.AWS) subject {
 		a.Without["LaunchInstances"] = true
 		s := groupSubject(t, a)

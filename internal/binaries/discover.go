@@ -24,7 +24,7 @@ type component struct {
 
 // set is the value of a flag, or fallback where it is not given.
 func (c component) set(name, fallback string) string {
-	v, _ := value(c.flags, name)
+	v := value(c.flags, name)
 	return cmp.Or(v, fallback)
 }
 

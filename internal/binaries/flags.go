@@ -65,18 +65,18 @@ func names(flags []flag) []string {
 	return all
 }
 
-// value is that of the last flag of the name.
-func value(flags []flag, name string) (string, bool) {
+// value is that of the last flag of the name, "" where there is none.
+func value(flags []flag, name string) string {
 	for i := len(flags) - 1; i >= 0; i-- {
 		if strings.ReplaceAll(flags[i].name, "_", "-") != name {
 			continue
 		}
 		if !flags[i].given {
-			return "true", true
+			return "true"
 		}
-		return flags[i].value, true
+		return flags[i].value
 	}
-	return "", false
+	return ""
 }
 
 // gates are those of --feature-gates, which may be given several times.

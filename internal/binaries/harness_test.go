@@ -158,7 +158,7 @@ func (w *world) tool(f fake) {
 }
 
 // release puts a binary into the mirror as Kubernetes lays it out.
-func (w *world) release(f fake) string {
+func (w *world) release(f fake) {
 	w.t.Helper()
 	f.Log = w.log
 	folder := w.file("mirror/release/" + f.Version + "/bin/linux/" + archs[uname(w.t)])
@@ -168,7 +168,6 @@ func (w *world) release(f fake) string {
 	file := folder + "/" + f.Component
 	f.write(w.t, file)
 	w.write(file+".sha256", w.sum(file))
-	return file
 }
 
 // etcdRelease puts an archive into the mirror as etcd lays it out.

@@ -116,11 +116,11 @@ func TestLabObserve(t *testing.T) {
 func TestLabUpgrade(t *testing.T) {
 	cp, w := labMachine(t, "PAWL_LAB_BY_HAND_CONTROL_PLANE"), labMachine(t, "PAWL_LAB_BY_HAND_WORKER")
 	ctx := t.Context()
-	dir, err := cp.BackUp(ctx, "lab", map[string]string{"note.txt": "x\n"})
-	if err != nil {
+	if _, err := cp.BackUp(ctx, "lab", map[string]string{"note.txt": "x\n"}); err != nil {
 		t.Fatal(err)
 	}
-	if dir, err = cp.BackUp(ctx, "lab", map[string]string{"note.txt": "x\n"}); err != nil {
+	dir, err := cp.BackUp(ctx, "lab", map[string]string{"note.txt": "x\n"})
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Log(cp.sh(t, "find "+dir+" -printf '%m %s %f\\n'; tar -tf "+dir+"/files.tar"))

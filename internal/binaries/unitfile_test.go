@@ -78,7 +78,7 @@ func TestFlags(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	for name, want := range map[string]string{"a": "1", "c": "true", "v": "4", "none": ""} {
-		if got, _ := value(flags, name); got != want {
+		if got := value(flags, name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}

@@ -22,7 +22,7 @@ import (
 // TestPools does to a simulated cluster, whose API, controllers and scheduler are the real ones, what strategies do to pools.
 func TestPools(t *testing.T) {
 	b, c := simulated(t, bed.Options{ControlPlanes: 1, Workers: 3})
-	t.Run("pools", func(t *testing.T) { checkObservedPools(t, b, c) })
+	t.Run("pools", func(t *testing.T) { checkObservedPools(t, c) })
 	t.Run("marks", func(t *testing.T) { checkMarks(t, b, c) })
 	t.Run("join", func(t *testing.T) { checkJoin(t, b, c) })
 	t.Run("volumes", func(t *testing.T) { checkVolumes(t, b, c) })
@@ -31,7 +31,7 @@ func TestPools(t *testing.T) {
 	t.Run("nodes", func(t *testing.T) { checkNodes(t, b, c) })
 }
 
-func checkObservedPools(t *testing.T, b *bed.Bed, c *Cluster) {
+func checkObservedPools(t *testing.T, c *Cluster) {
 	pools := []upgrade.PoolSettings{
 		{Name: "a", Selector: "topology.kubernetes.io/zone=b", Strategy: upgrade.AddNewNodes},
 		{Name: "b", Selector: "topology.kubernetes.io/zone in (b,c)", Strategy: upgrade.AllAtOnce},

@@ -21,7 +21,8 @@ func byHand(node string, components ...string) BinaryHost {
 	return h
 }
 
-func controlPlaneByHand(node, version, etcdVersion string) BinaryHost {
+func controlPlaneByHand(node, etcdVersion string) BinaryHost {
+	const version = "v1.36.3"
 	return byHand(node, APIServer+" "+version, ControllerManager+" "+version, Scheduler+" "+version, Kubectl+" "+version, etcd+" "+etcdVersion, Etcdctl+" "+etcdVersion)
 }
 
@@ -42,7 +43,7 @@ func etcdMembers(versions ...string) []EtcdMember {
 }
 
 func TestBinaryPhases(t *testing.T) {
-	hosts := []BinaryHost{controlPlaneByHand("cp1", "v1.36.3", "v3.6.8"), controlPlaneByHand("cp2", "v1.36.3", "v3.6.11"), workerByHand("w1", "v1.36.3"), workerByHand("w2", "v1.37.2")}
+	hosts := []BinaryHost{controlPlaneByHand("cp1", "v3.6.8"), controlPlaneByHand("cp2", "v3.6.11"), workerByHand("w1", "v1.36.3"), workerByHand("w2", "v1.37.2")}
 	got := renderPhases(BinaryPhases(hosts, etcdMembers("v3.6.8", "v3.6.11"), []Version{MustVersion("v3.6.11"), MustVersion("v3.7.0")}, MustVersion("v1.37.2")))
 	want := `etcd v3.6.11: cp1 etcd v3.6.8, cp1 etcdctl v3.6.8
 etcd v3.7.0: cp2 etcd v3.6.11, cp2 etcdctl v3.6.11, cp1 etcd v3.6.11, cp1 etcdctl v3.6.11
@@ -92,7 +93,7 @@ func TestEveryStepByHandKeepsTheSkewPolicy(t *testing.T) {
 		for _, kubelet := range []string{"v1.34.4", "v1.35.4", "v1.36.3", "v1.37.2"} {
 			var hosts []BinaryHost
 			for i := range servers {
-				hosts = append(hosts, controlPlaneByHand(fmt.Sprintf("cp%d", i+1), "v1.36.3", "v3.6.11"))
+				hosts = append(hosts, controlPlaneByHand(fmt.Sprintf("cp%d", i+1), "v3.6.11"))
 			}
 			if kubelet != "v1.37.2" { // which would be newer than the API servers
 				hosts = append(hosts, workerByHand("w1", kubelet), workerByHand("w2", "v1.36.3"))
@@ -181,7 +182,7 @@ func TestEtcdWay(t *testing.T) {
 }
 
 func TestCheckBinaries(t *testing.T) {
-	good := controlPlaneByHand("cp1", "v1.36.3", "v3.6.11")
+	good := controlPlaneByHand("cp1", "v3.6.11")
 	with := func(component string, change func(*Binary)) BinaryHost {
 		h := good
 		h.Binaries = slices.Clone(good.Binaries)

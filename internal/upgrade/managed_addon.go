@@ -104,7 +104,7 @@ func (a ManagedAddon) Choices() []ManagedAddonVersion {
 	for _, v := range sorted {
 		order, known := compareAddon(v.Version, a.Version)
 		same := slices.ContainsFunc(kept, func(k ManagedAddonVersion) bool { return slices.Equal(k.For, v.For) })
-		if v.Version == a.Version || !(known && order < 0) && (len(v.DefaultFor) > 0 || !same) {
+		if v.Version == a.Version || (!known || order >= 0) && (len(v.DefaultFor) > 0 || !same) {
 			kept = append(kept, v)
 		}
 	}

@@ -49,7 +49,7 @@ func makeManagedPlan(c Cluster, w Wanted, s Settings) Plan {
 	}
 	w.Target = minorOf(w.Target)
 	p := Plan{Cluster: c.Name, Current: m.Version, Target: w.Target, Nodes: nodes, Hops: []Hop{}, Measured: c.Measured, Settings: s, Pools: managedPools(m, s, nodes)}
-	found := append(chosen, CheckManaged(m, w.Target, s.WorkerPath, w.Now)...)
+	found := slices.Concat(chosen, CheckManaged(m, w.Target, s.WorkerPath, w.Now))
 	var hops []Hop
 	if !blocked(found, w.Waive) {
 		hops, found = managedHops(p, m, found)

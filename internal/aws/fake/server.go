@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// What happens to a request.
+// Fate is what happens to a request.
 type Fate int
 
 // The fates.

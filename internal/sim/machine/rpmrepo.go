@@ -50,7 +50,8 @@ func (m *Machine) rpmOffered(r rpmRepository) ([]upgrade.Version, error) {
 	rest, ok := strings.CutPrefix(r.settings["baseurl"], m.opts.Repository+"/")
 	minor, folder, _ := strings.Cut(strings.TrimSuffix(rest, "/"), "/")
 	if !ok || folder != "rpm" || !m.offersMinor(minor) {
-		return nil, fmt.Errorf("Status code: 404 for %s/repodata/repomd.xml (IP: 10.0.0.1)", strings.TrimSuffix(r.settings["baseurl"], "/"))
+		return nil, fmt.Errorf("Status code: 404 for %s/repodata/repomd.xml (IP: 10.0.0.1)", //nolint:staticcheck // dnf writes it so
+			strings.TrimSuffix(r.settings["baseurl"], "/"))
 	}
 	offered := slices.DeleteFunc(slices.Clone(m.opts.Offered), func(v upgrade.Version) bool { return v.MinorString() != minor })
 	slices.SortFunc(offered, upgrade.Version.Compare)
