@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -39,6 +40,7 @@ type bench struct {
 	fail  map[string][]error            // by entry of the log: what the next attempts return
 	tell  map[string]activities.Outcome // by entry of the log: what an attempt that succeeds returns
 
+	mu       sync.Mutex
 	keys     []string // of runs of hooks
 	pooled   []string // what was done to pools as a whole: "cordonPool batch [w1 w2]"
 	replaced []activities.NodeInput
@@ -117,7 +119,9 @@ func newBench(t *testing.T, plan upgrade.Plan) *bench {
 					entry += " for " + in.Settings.Drain.Timeout.String()
 				}
 				if in.Successor != nil {
+					b.mu.Lock()
 					b.replaced = append(b.replaced, in)
+					b.mu.Unlock()
 				}
 				return b.do(entry)
 			})
@@ -148,12 +152,16 @@ func (b *bench) mockPools() {
 		return b.doToPool(strings.TrimRight(fmt.Sprintf("end %s %s", in.Replacement.Pool, in.Snapshot), " "))
 	})
 	b.OnActivity(act.KeepNode, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.NodeInput) (activities.Outcome, error) {
+		b.mu.Lock()
 		b.replaced = append(b.replaced, in)
+		b.mu.Unlock()
 		return b.doToPool("keep " + in.Node)
 	})
 }
 
 func (b *bench) doToPool(entry string) (activities.Outcome, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.pooled = append(b.pooled, entry)
 	if errs := b.fail[entry]; len(errs) > 0 {
 		b.fail[entry] = errs[1:]
@@ -184,6 +192,8 @@ func (b *bench) do(entry string) (activities.Outcome, error) {
 }
 
 func (b *bench) note(entry string) error {
+	b.mu.Lock() // activities run side by side
+	defer b.mu.Unlock()
 	if errs := b.fail[entry]; len(errs) > 0 {
 		b.fail[entry] = errs[1:]
 		b.log = append(b.log, entry+" FAILED")
