@@ -41,6 +41,9 @@ func (u *clusterUpgrade) hookStages(moments ...upgrade.HookMoment) []stage {
 
 // hook runs the hooks of a moment, one after another; n is the node that is worked on, or none.
 func (u *clusterUpgrade) hook(ctx workflow.Context, when upgrade.HookMoment, n upgrade.NodePlan) error {
+	if n.Abstract() {
+		return nil // it has no machine of its own
+	}
 	var part upgrade.Part
 	if n.Node != "" {
 		part = n.Part()
