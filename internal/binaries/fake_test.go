@@ -148,10 +148,10 @@ func (f fake) serve(flags map[string]string) {
 	case "crash":
 		f.die("FLAG: --token=\"secret\"\npanic: it cannot go on")
 	case "mute":
-		select {}
+		time.Sleep(time.Hour) // and not for ever, which the runtime takes for a deadlock
 	}
 	if f.Component == upgrade.Containerd {
-		select {}
+		time.Sleep(time.Hour) // and not for ever, which the runtime takes for a deadlock
 	}
 	mux := http.NewServeMux()
 	health := func(w http.ResponseWriter, _ *http.Request) {
