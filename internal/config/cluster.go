@@ -70,14 +70,6 @@ type Kubeadm struct {
 	IgnorePreflightErrors []string `json:"ignorePreflightErrors"`
 }
 
-// EKS says which cluster of Amazon EKS it is.
-type EKS struct {
-	Name     string `json:"name"`   // the cluster's in EKS; the definition's where it is not given
-	Region   string `json:"region"` // empty: as the worker's environment or profile says
-	Profile  string `json:"profile"`
-	Endpoint string `json:"endpoint"` // in place of AWS's, for tests
-}
-
 // Binaries says what a cluster that was installed by hand consists of, and where its new binaries come from.
 type Binaries struct {
 	ControlPlane []string `json:"controlPlane"` // hosts, by their names under ssh.hosts

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,41 +13,50 @@ import (
 
 // look is one thing that a plan wants to know, and how it is found out.
 type look struct {
-	what string
-	do   func(context.Context) ([]upgrade.Finding, error)
+	what  string
+	where where
+	do    func(context.Context) ([]upgrade.Finding, error)
 }
+
+// where says in which clusters there is something to look at.
+type where bool
+
+const (
+	everywhere    where = false
+	madeByKubeadm where = true // the control plane's pods and what kubeadm keeps
+)
 
 // lookFurther fills in what a plan wants to know beside nodes and health. It asks side by side. What cannot be
 // looked at is a finding that says so: a plan can be made without.
 func (c *Cluster) lookFurther(ctx context.Context, seen *upgrade.Cluster, controlPlane []corev1.Pod, pools []upgrade.PoolSettings) {
 	uses, oldest := &apiUses{}, upgrade.Oldest(*seen)
 	looks := []look{
-		{"permissions", func(ctx context.Context) ([]upgrade.Finding, error) { return c.permissions(ctx, pools) }},
-		{"the cluster's lock", func(ctx context.Context) (_ []upgrade.Finding, err error) {
+		{"permissions", everywhere, func(ctx context.Context) ([]upgrade.Finding, error) { return c.permissions(ctx, pools) }},
+		{"the cluster's lock", everywhere, func(ctx context.Context) (_ []upgrade.Finding, err error) {
 			seen.Lock, err = c.Lock(ctx)
 			return nil, err
 		}},
-		{"kubeadm's configuration", func(ctx context.Context) (_ []upgrade.Finding, err error) {
+		{"kubeadm's configuration", madeByKubeadm, func(ctx context.Context) (_ []upgrade.Finding, err error) {
 			seen.Kubeadm, err = c.configuration(ctx)
 			return nil, err
 		}},
-		{"CoreDNS", func(ctx context.Context) (found []upgrade.Finding, err error) {
+		{"CoreDNS", madeByKubeadm, func(ctx context.Context) (found []upgrade.Finding, err error) {
 			seen.CoreDNS, found, err = c.coreDNS(ctx)
 			return found, err
 		}},
-		{"DaemonSets", func(ctx context.Context) (found []upgrade.Finding, err error) {
+		{"DaemonSets", madeByKubeadm, func(ctx context.Context) (found []upgrade.Finding, err error) {
 			seen.KubeProxy, found, err = c.daemonSets(ctx)
 			return found, err
 		}},
-		{"webhooks", c.webhooks},
-		{"CustomResourceDefinitions", c.storedVersions},
-		{"etcd's alarms and size", func(ctx context.Context) ([]upgrade.Finding, error) { return c.etcdStatus(ctx, controlPlane) }},
-		{"who wrote objects with old versions of APIs", func(ctx context.Context) ([]upgrade.Finding, error) {
+		{"webhooks", everywhere, c.webhooks},
+		{"CustomResourceDefinitions", everywhere, c.storedVersions},
+		{"etcd's alarms and size", madeByKubeadm, func(ctx context.Context) ([]upgrade.Finding, error) { return c.etcdStatus(ctx, controlPlane) }},
+		{"who wrote objects with old versions of APIs", madeByKubeadm, func(ctx context.Context) ([]upgrade.Finding, error) {
 			return nil, c.writtenAPIs(ctx, oldest, uses)
 		}},
 	}
-	if c.managed || c.byHand {
-		looks, controlPlane = c.ownLooks(seen, pools), nil
+	if !c.madeByKubeadm() {
+		looks, controlPlane = slices.DeleteFunc(looks, func(l look) bool { return l.where == madeByKubeadm }), nil
 	}
 	for _, p := range controlPlane {
 		node, endpoint := p.Spec.NodeName, p.Annotations[advertiseAddress]
@@ -54,10 +64,10 @@ func (c *Cluster) lookFurther(ctx context.Context, seen *upgrade.Cluster, contro
 			continue
 		}
 		looks = append(looks,
-			look{"requests for old versions of APIs on " + node, func(ctx context.Context) ([]upgrade.Finding, error) {
+			look{"requests for old versions of APIs on " + node, madeByKubeadm, func(ctx context.Context) ([]upgrade.Finding, error) {
 				return nil, c.requestedAPIs(ctx, node, endpoint, uses)
 			}},
-			look{"version of kube-apiserver on " + node, func(ctx context.Context) ([]upgrade.Finding, error) {
+			look{"version of kube-apiserver on " + node, madeByKubeadm, func(ctx context.Context) ([]upgrade.Finding, error) {
 				emulates, err := c.emulates(ctx, node, endpoint)
 				for i := range seen.Nodes {
 					if seen.Nodes[i].Name == node {

@@ -23,6 +23,8 @@ func (c *Cluster) InstalledByHand() *Cluster {
 	return c
 }
 
+func (c *Cluster) madeByKubeadm() bool { return !c.managed && !c.byHand }
+
 // apiReady asks the API as everybody reaches it.
 func (c *Cluster) apiReady(ctx context.Context) error {
 	ctx, cancel := bounded(ctx)
@@ -44,19 +46,6 @@ func (c *Cluster) runs(got string, wanted upgrade.Version) bool {
 	}
 	v, err := upgrade.ParseVersion(got)
 	return err == nil && v.SameMinor(wanted)
-}
-
-// ownLooks are those of a plan that look at what is the cluster owner's on a managed control plane.
-func (c *Cluster) ownLooks(seen *upgrade.Cluster, pools []upgrade.PoolSettings) []look {
-	return []look{
-		{"permissions", func(ctx context.Context) ([]upgrade.Finding, error) { return c.permissions(ctx, pools) }},
-		{"the cluster's lock", func(ctx context.Context) (_ []upgrade.Finding, err error) {
-			seen.Lock, err = c.Lock(ctx)
-			return nil, err
-		}},
-		{"webhooks", c.webhooks},
-		{"CustomResourceDefinitions", c.storedVersions},
-	}
 }
 
 // NodesBehind are the nodes of a minor older than v's that are replaced without anybody asking for it.

@@ -44,8 +44,8 @@ var (
 	}
 )
 
-// ofOwnControlPlanes are for what is only done to control planes that no provider runs.
-var ofOwnControlPlanes = []authorizationv1.ResourceAttributes{
+// ofKubeadm are for what is only done to clusters made by kubeadm.
+var ofKubeadm = []authorizationv1.ResourceAttributes{
 	{Verb: "create", Resource: "pods", Subresource: "exec", Namespace: metav1.NamespaceSystem},
 	{Verb: "get", Resource: "nodes", Subresource: "proxy"},
 	{Verb: "get", Resource: "configmaps", Namespace: metav1.NamespaceSystem},
@@ -67,8 +67,8 @@ func neededFor(pools []upgrade.PoolSettings) []authorizationv1.ResourceAttribute
 // when a node is cordoned already.
 func (c *Cluster) permissions(ctx context.Context, pools []upgrade.PoolSettings) ([]upgrade.Finding, error) {
 	needed := neededFor(pools)
-	if c.managed || c.byHand {
-		needed = slices.DeleteFunc(slices.Clone(needed), func(a authorizationv1.ResourceAttributes) bool { return slices.Contains(ofOwnControlPlanes, a) })
+	if !c.madeByKubeadm() {
+		needed = slices.DeleteFunc(slices.Clone(needed), func(a authorizationv1.ResourceAttributes) bool { return slices.Contains(ofKubeadm, a) })
 	}
 	missing := make([]bool, len(needed))
 	group, ctx := errgroup.WithContext(ctx)
