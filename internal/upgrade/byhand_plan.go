@@ -38,17 +38,9 @@ func makeByHandPlan(c Cluster, w Wanted, s Settings) Plan {
 	nodes := w.mark(sortNodes(c.Nodes))
 	p := Plan{Cluster: c.Name, Current: c.Version, Target: w.Target, Nodes: nodes, Hops: []Hop{}, Measured: c.Measured, Settings: s, Pools: pools(s, nodes)}
 	hops, found := byHandHops(p, *c.ByHand, w)
-	ahead, late := p.foresee(hops, w.Now, slices.Contains(w.Waive, WindowTooShort))
-	found = slices.Concat(found, CheckBinaries(c.ByHand.Hosts, s.Binaries.Source, p.Target, s.Binaries.EtcdTarget()), checkByHandNodes(nodes), checkLeftOut(nodes, hops),
-		checkAPIs(c, p), checkSupport(p, w.Now), checkLock(c), checkHooks(p), checkPools(p, hops), c.Problems, late, checkWaivers(w.Waive))
-	p.Findings = mergeFindings(waive(found, w.Waive))
-	if !p.Refused() && len(hops) > 0 {
-		p.Hops, p.Windows, p.Ends = hops, ahead.used, ahead.ends
-	}
-	p.Drains = drains(p.Hops)
 	p.Components = byHandComponents(*c.ByHand, p.Target, s.Binaries.EtcdTarget())
-	p.estimate()
-	return p
+	return p.finish(c, w, hops, slices.Concat(found, CheckBinaries(c.ByHand.Hosts, s.Binaries.Source, p.Target, s.Binaries.EtcdTarget()), checkByHandNodes(nodes), checkLeftOut(nodes, hops),
+		checkAPIs(c, p), checkSupport(p, w.Now)))
 }
 
 // byHandHops walks minor by minor, from where the hop before leaves the binaries.

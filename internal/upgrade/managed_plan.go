@@ -54,36 +54,23 @@ func makeManagedPlan(c Cluster, w Wanted, s Settings) Plan {
 	if !blocked(found, w.Waive) {
 		hops, found = managedHops(p, m, found)
 	}
-	ahead, late := p.foresee(hops, w.Now, slices.Contains(w.Waive, WindowTooShort))
-	found = slices.Concat(found, checkManagedNodes(nodes), checkAPIs(c, p), checkLock(c), checkHooks(p), checkPools(p, hops), c.Problems, late, checkWaivers(w.Waive))
-	p.Findings = mergeFindings(waive(found, w.Waive))
-	if !p.Refused() && len(hops) > 0 {
-		p.Hops, p.Windows, p.Ends = hops, ahead.used, ahead.ends
-	}
-	p.Drains = drains(p.Hops)
 	p.Components = managedComponents(m, nodes, p.Target)
-	p.estimate()
-	return p
+	return p.finish(c, w, hops, slices.Concat(found, checkManagedNodes(nodes), checkAPIs(c, p)))
 }
 
 // makeRollback is the plan of going back by a minor: of the control plane alone, and only if all else is back already.
 func makeRollback(c Cluster, w Wanted, s Settings, nodes []Node) Plan {
 	m := *c.Managed
 	p := Plan{Cluster: c.Name, Current: m.Version, Target: m.previousMinor(), Nodes: nodes, Hops: []Hop{}, Measured: c.Measured, Settings: s, Pools: managedPools(m, s, nodes)}
-	found := slices.Concat(CheckRollback(m, w.Now), checkLock(c), c.Problems, checkWaivers(w.Waive))
+	found := CheckRollback(m, w.Now)
 	for _, n := range nodes {
 		if p.Target.MinorsBehind(n.Kubelet) > 0 {
 			found = append(found, failure(ManagedRollback, n.Name, "its kubelet is "+n.Kubelet.String()+", newer than "+p.Target.MinorString(), "replace the node by an older one first"))
 		}
 	}
-	p.Findings = mergeFindings(waive(found, w.Waive))
-	if !p.Refused() {
-		p.Hops = []Hop{{From: m.Version, To: p.Target, ControlPlane: []NodePlan{{
-			Node: managedControlPlane, Role: ManagedPart, From: m.Version, To: p.Target, Steps: []Step{RollBackControlPlane}}}}}
-	}
 	p.Components = managedComponents(m, nil, p.Target)
-	p.estimate()
-	return p
+	return p.finish(c, w, []Hop{{From: m.Version, To: p.Target, ControlPlane: []NodePlan{{
+		Node: managedControlPlane, Role: ManagedPart, From: m.Version, To: p.Target, Steps: []Step{RollBackControlPlane}}}}}, found)
 }
 
 // managedHops walks minor by minor, from where the hop before leaves what is managed.

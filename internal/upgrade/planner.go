@@ -39,18 +39,26 @@ func MakePlan(c Cluster, w Wanted, s Settings) Plan {
 	nodes := w.mark(sortNodes(c.Nodes))
 	p := Plan{Cluster: c.Name, Current: c.Version, Target: w.Target, Nodes: slices.DeleteFunc(slices.Clone(nodes), Node.stays), Hops: []Hop{}, Measured: c.Measured, Settings: s, Pools: pools(s, nodes)}
 	hops, found := makeHops(p, w)
-	ahead, late := p.foresee(hops, w.Now, slices.Contains(w.Waive, WindowTooShort))
 	found = slices.Concat(chosen, found, checkLeftOut(nodes, hops), checkNow(p), checkSupport(p, w.Now), checkEtcd(p), checkMembers(p), checkNodes(p, len(hops)), checkHosts(p, w.Now),
-		checkAPIs(c, p), checkConfiguration(c, p), checkAddons(c, p), checkEmulation(c, p), checkLock(c), checkHooks(p), checkPools(p, hops), c.Problems, late, checkWaivers(w.Waive))
+		checkAPIs(c, p), checkConfiguration(c, p), checkAddons(c, p), checkEmulation(c, p))
 	if w.RollBack {
 		found = append(found, failure(ManagedRollback, p.Cluster, "only a control plane that a provider runs can go back", "restore a backup: the runbook says how"))
 	}
+	p = p.finish(c, w, hops, found)
+	p.Nodes = nodes
+	p.Components = components(c, p)
+	return p
+}
+
+// finish adds to a plan, whatever made its hops, what is looked at in all. A plan with errors keeps no hops.
+func (p Plan) finish(c Cluster, w Wanted, hops []Hop, found []Finding) Plan {
+	ahead, late := p.foresee(hops, w.Now, slices.Contains(w.Waive, WindowTooShort))
+	found = slices.Concat(found, checkLock(c), checkHooks(p), checkPools(p, hops), c.Problems, late, checkWaivers(w.Waive))
 	p.Findings = mergeFindings(waive(found, w.Waive))
 	if !p.Refused() && len(hops) > 0 {
 		p.Hops, p.Windows, p.Ends = hops, ahead.used, ahead.ends
 	}
-	p.Nodes, p.Drains = nodes, drains(p.Hops)
-	p.Components = components(c, p)
+	p.Drains = drains(p.Hops)
 	p.estimate()
 	return p
 }
