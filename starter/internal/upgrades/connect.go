@@ -15,6 +15,7 @@ import (
 	"go.temporal.io/sdk/contrib/envconfig"
 	sdklog "go.temporal.io/sdk/log"
 
+	"github.com/pawl-dev/pawl/internal/codec"
 	"github.com/pawl-dev/pawl/starter/internal/exit"
 )
 
@@ -36,6 +37,15 @@ func Connect(ctx context.Context) (*Client, error) {
 	}
 	if options.HostPort == "" {
 		options.HostPort = "127.0.0.1:7233"
+	}
+	if file := os.Getenv(codec.Environment); file != "" {
+		encryption, err := codec.Load(ctx, file, codec.KMS{})
+		if err != nil {
+			return nil, exit.Errorf(exit.BadInput, "%v", err)
+		}
+		if err := encryption.ApplyToReader(&options); err != nil {
+			return nil, exit.Errorf(exit.Unexpected, "%v", err)
+		}
 	}
 	return Dial(ctx, options)
 }

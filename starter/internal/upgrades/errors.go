@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/pawl-dev/pawl/internal/codec"
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/starter/internal/exit"
 	"github.com/pawl-dev/pawl/workflows"
@@ -27,7 +30,11 @@ func (c *Client) translate(op string, err error, otherwise int) error {
 	}
 	// The workflow's own words are a whole line already; Temporal's names around them help nobody.
 	var fromWorkflow *temporal.ApplicationError
-	if errors.As(err, &fromWorkflow) {
+	said := errors.As(err, &fromWorkflow)
+	if errors.Is(err, converter.ErrEncodingIsNotSupported) || said && fromWorkflow.Message() == codec.EncodedFailure {
+		return exit.Errorf(exit.BadInput, "%s: what Temporal has of it is encrypted; name the file of keys in %s", op, codec.Environment)
+	}
+	if said {
 		return exit.Errorf(codeOf(fault.Kind(fromWorkflow.Type()), otherwise), "%s", fromWorkflow.Message())
 	}
 	var (
@@ -71,6 +78,28 @@ func noWorkerAnswers(err error) bool {
 func (c *Client) noWorker(op string) error {
 	return exit.Errorf(exit.Unreachable, `%s: no pawl-worker is polling task queue %s of namespace %s at %s; start one, or "pawl dev"`,
 		op, workflows.TaskQueue, c.Namespace, c.Address)
+}
+
+// nobody says why nothing takes up the tasks of a queue.
+func (c *Client) nobody(ctx context.Context, op, queue string) error {
+	kind := enumspb.TASK_QUEUE_TYPE_WORKFLOW
+	if queue != workflows.TaskQueue {
+		kind = enumspb.TASK_QUEUE_TYPE_ACTIVITY
+	}
+	if d, err := c.temporal.DescribeTaskQueue(ctx, queue, kind); err == nil && d.GetVersioningInfo().GetCurrentDeploymentVersion() == nil {
+		for _, p := range d.GetPollers() {
+			if o := p.GetDeploymentOptions(); o.GetWorkerVersioningMode() == enumspb.WORKER_VERSIONING_MODE_VERSIONED {
+				return exit.Errorf(exit.Unreachable, "%s: the pawl-workers that poll task queue %s belong to deployment %s, of which no version is the current one; "+
+					"temporal worker deployment set-current-version --namespace %s --deployment-name %s --build-id %s",
+					op, queue, o.GetDeploymentName(), c.Namespace, o.GetDeploymentName(), o.GetBuildId())
+			}
+		}
+	}
+	if queue == workflows.TaskQueue {
+		return c.noWorker(op)
+	}
+	return exit.Errorf(exit.Unreachable, "%s: no pawl-worker is polling task queue %s of namespace %s at %s; start one beside the cluster: pawl-worker --task-queue %s",
+		op, queue, c.Namespace, c.Address, queue)
 }
 
 // isNotFound reports whether Temporal knows no such workflow.

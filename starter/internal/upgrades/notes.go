@@ -1,9 +1,11 @@
 package upgrades
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	failurepb "go.temporal.io/api/failure/v1"
@@ -29,6 +31,9 @@ func notesOf(node string, pending []*workflowpb.PendingActivityInfo) []snapshot.
 		case enumspb.PENDING_ACTIVITY_STATE_PAUSED, enumspb.PENDING_ACTIVITY_STATE_PAUSE_REQUESTED:
 			add("paused in Temporal: unpause the activity " + a.GetActivityId() + " to go on")
 		}
+		if lies := liesSince(a); lies >= quietFor {
+			add(fmt.Sprintf("%s waits since %s for a pawl-worker that polls task queue %s", a.GetActivityId(), lies.Round(time.Second), queueOf(a)))
+		}
 		about := ""
 		if node == "" { // several things of a cluster may be under way; a node is at its one step
 			about = a.GetActivityId() + ": "
@@ -46,6 +51,21 @@ func notesOf(node string, pending []*workflowpb.PendingActivityInfo) []snapshot.
 		}
 	}
 	return notes
+}
+
+// quietFor is how long something may last that will be over before anybody has read of it.
+const quietFor = 5 * time.Second
+
+// liesSince is for how long an activity's task has been there for a worker to take up; 0 where it is not.
+func liesSince(a *workflowpb.PendingActivityInfo) time.Duration {
+	if a.GetState() != enumspb.PENDING_ACTIVITY_STATE_SCHEDULED || a.GetScheduledTime() == nil || a.GetNextAttemptScheduleTime().AsTime().After(time.Now()) {
+		return 0
+	}
+	return max(0, time.Since(a.GetScheduledTime().AsTime()))
+}
+
+func queueOf(a *workflowpb.PendingActivityInfo) string {
+	return cmp.Or(a.GetActivityOptions().GetTaskQueue().GetName(), workflows.TaskQueue)
 }
 
 // progressOf reads a heartbeat: a drain's pass with the number of pods that are left, or a line of text.

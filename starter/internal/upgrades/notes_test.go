@@ -3,12 +3,16 @@ package upgrades
 import (
 	"slices"
 	"testing"
+	"time"
 
+	activitypb "go.temporal.io/api/activity/v1"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	failurepb "go.temporal.io/api/failure/v1"
+	taskqueuepb "go.temporal.io/api/taskqueue/v1"
 	workflowpb "go.temporal.io/api/workflow/v1"
 	"go.temporal.io/sdk/converter"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
@@ -20,6 +24,14 @@ func payloads(t *testing.T, v any) *commonpb.Payloads {
 		t.Fatal(err)
 	}
 	return p
+}
+
+// waiting is an activity whose task has been on the queue of a site for so long.
+func waiting(id string, since time.Duration) *workflowpb.PendingActivityInfo {
+	return &workflowpb.PendingActivityInfo{
+		ActivityId: id, Attempt: 1, State: enumspb.PENDING_ACTIVITY_STATE_SCHEDULED, ScheduledTime: timestamppb.New(time.Now().Add(-since)),
+		ActivityOptions: &activitypb.ActivityOptions{TaskQueue: &taskqueuepb.TaskQueue{Name: "site-b"}},
+	}
 }
 
 func TestNotesOf(t *testing.T) {
@@ -40,7 +52,10 @@ func TestNotesOf(t *testing.T) {
 			[]string{"3 pods on their way out", "payments/api blocked by PodDisruptionBudget payments/api"}},
 		"many blocked pods": {"w1", &workflowpb.PendingActivityInfo{HeartbeatDetails: payloads(t, upgrade.DrainPass{Blocked: blocked(9)})},
 			append(slices.Repeat([]string{"payments/api blocked by PodDisruptionBudget payments/api"}, 3), "and 6 more pods blocked")},
-		"a line of text": {"w1", &workflowpb.PendingActivityInfo{HeartbeatDetails: payloads(t, "pulling images")}, []string{"pulling images"}},
+		"a line of text":                  {"w1", &workflowpb.PendingActivityInfo{HeartbeatDetails: payloads(t, "pulling images")}, []string{"pulling images"}},
+		"a task that nobody takes up":     {"", waiting("check-control-plane", 2*time.Minute), []string{"check-control-plane waits since 2m0s for a pawl-worker that polls task queue site-b"}},
+		"a task that was just laid there": {"", waiting("check-control-plane", time.Second), nil},
+		"a task of the next attempt":      {"", waiting("check-control-plane", -time.Second), nil},
 		"a retry": {"w1", &workflowpb.PendingActivityInfo{Attempt: 3, LastFailure: &failurepb.Failure{Message: "ssh cp1:\n refused"}},
 			[]string{"retrying, attempt 3: ssh cp1: refused"}},
 		"a worker that went away": {"w1", &workflowpb.PendingActivityInfo{Attempt: 2, LastFailure: &failurepb.Failure{

@@ -49,8 +49,8 @@ func (c *Client) look(ctx context.Context, op string, o client.StartWorkflowOpti
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
-		if c.nobodyTakesUp(ctx, o.ID, tell) {
-			cancel(c.noWorker(op))
+		if queue := c.nobodyTakesUp(ctx, o.ID, tell); queue != "" {
+			cancel(c.nobody(ctx, op, queue))
 		}
 	}()
 	if err := run.Get(ctx, answer); err != nil {
@@ -63,18 +63,17 @@ func (c *Client) look(ctx context.Context, op string, o client.StartWorkflowOpti
 	return nil
 }
 
-// nobodyTakesUp watches a workflow until it is clear that no worker takes it up. That its task lies there tells more than who
-// polled a minute ago.
-func (c *Client) nobodyTakesUp(ctx context.Context, id string, tell func(string)) bool {
-	const quietFor = 5 * time.Second
-	var waiting time.Time
+// nobodyTakesUp watches a workflow until it is clear that no worker takes up its task, or one of an activity, and returns
+// the task's queue. That a task lies there tells more than who polled a minute ago.
+func (c *Client) nobodyTakesUp(ctx context.Context, id string, tell func(string)) (queue string) {
+	var waiting time.Time // since when the queue's task lies there
 	began, told := time.Now(), ""
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return false
+			return ""
 		case <-tick.C:
 		}
 		d, err := c.temporal.DescribeWorkflowExecution(ctx, id, "")
@@ -88,13 +87,20 @@ func (c *Client) nobodyTakesUp(ctx context.Context, id string, tell func(string)
 				tell("trying again: " + told)
 			}
 		}
-		switch task := d.GetPendingWorkflowTask(); {
-		case task == nil || task.GetState() != enumspb.PENDING_WORKFLOW_TASK_STATE_SCHEDULED:
-			waiting = time.Time{}
-		case waiting.IsZero():
-			waiting = time.Now()
+		lies := ""
+		if d.GetPendingWorkflowTask().GetState() == enumspb.PENDING_WORKFLOW_TASK_STATE_SCHEDULED {
+			lies = workflows.TaskQueue
+		}
+		for _, a := range d.GetPendingActivities() {
+			if liesSince(a) > 0 {
+				lies = queueOf(a)
+			}
+		}
+		switch {
+		case lies == "" || lies != queue:
+			queue, waiting = lies, time.Now()
 		case time.Since(waiting) >= workerPatience-time.Second:
-			return true
+			return queue
 		}
 	}
 }

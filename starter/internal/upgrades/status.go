@@ -52,7 +52,7 @@ func (c *Client) Status(ctx context.Context, cluster string) (snapshot.Snapshot,
 		if s.Status, err = c.queryStatus(ask, id, s.Run); err != nil {
 			var tooSlow *serviceerror.DeadlineExceeded
 			if errors.As(err, &tooSlow) || ask.Err() == context.DeadlineExceeded {
-				return s, c.noWorker(op) // Temporal itself has just answered
+				return s, c.nobody(context.WithoutCancel(ask), op, workflows.TaskQueue) // Temporal itself has just answered
 			}
 			return s, c.translate(op, err, exit.Unexpected)
 		}
