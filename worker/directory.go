@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"sync"
 
@@ -33,9 +34,10 @@ type apiKey struct {
 
 // hostKey is all that a connection depends on.
 type hostKey struct {
-	user, address           string
-	port                    int
-	keyFile, knownHostsFile string
+	user, address                            string
+	port                                     int
+	keyFile, certificateFile, knownHostsFile string
+	via                                      string // the jump hosts before it
 }
 
 func newDirectory(folder string) *directory {
@@ -49,6 +51,15 @@ func (d *directory) Settings(cluster string) (upgrade.Settings, error) {
 		return upgrade.Settings{}, err
 	}
 	return c.Settings(), nil
+}
+
+// TaskQueue implements activities.Directory.
+func (d *directory) TaskQueue(cluster string) (string, error) {
+	c, err := config.Load(d.folder, cluster)
+	if err != nil {
+		return "", err
+	}
+	return c.TaskQueue, nil
 }
 
 // API implements activities.Directory.
@@ -106,24 +117,52 @@ func (d *directory) ssh(cluster, node, address string) (*ssh.Client, string, err
 	if err != nil {
 		return nil, "", err
 	}
-	key := hostKeyOf(c, node, address)
+	way := append(jumpKeys(c), hostKeyOf(c, node, address))
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	var client *ssh.Client
+	for i, key := range way {
+		if i > 0 {
+			key.via = fmt.Sprint(way[:i])
+		}
+		client = d.client(key, client)
+	}
+	return client, way[len(way)-1].address, nil
+}
+
+// client is the connection of that key, through the one before it where there is one.
+func (d *directory) client(key hostKey, before *ssh.Client) *ssh.Client {
 	client, ok := d.hosts[key]
 	if !ok {
-		client = ssh.New(ssh.Config{
-			User: key.user, Address: key.address, Port: key.port, KeyFile: key.keyFile,
+		cfg := ssh.Config{
+			User: key.user, Address: key.address, Port: key.port, KeyFile: key.keyFile, CertificateFile: key.certificateFile,
 			KnownHostsFile: key.knownHostsFile, AgentSocket: os.Getenv("SSH_AUTH_SOCK"),
-		})
+		}
+		if before != nil {
+			cfg.Dial = before.DialContext
+		}
+		client = ssh.New(cfg)
 		d.hosts[key] = client
 	}
-	return client, key.address, nil
+	return client
+}
+
+// jumpKeys say how to reach the hosts that connections go through, in their order.
+func jumpKeys(c *config.Cluster) []hostKey {
+	var keys []hostKey
+	for _, j := range c.SSH.Jump {
+		keys = append(keys, hostKey{
+			user: j.User, address: j.Address, keyFile: j.KeyFile, certificateFile: j.CertificateFile, knownHostsFile: j.KnownHostsFile,
+		})
+	}
+	return keys
 }
 
 // hostKeyOf says how to reach a node: by what the definition says of it, else as it says of all.
 func hostKeyOf(c *config.Cluster, node, address string) hostKey {
 	key := hostKey{
-		user: c.SSH.User, address: address, port: c.SSH.Port, keyFile: c.SSH.KeyFile, knownHostsFile: c.SSH.KnownHostsFile,
+		user: c.SSH.User, address: address, port: c.SSH.Port, keyFile: c.SSH.KeyFile, certificateFile: c.SSH.CertificateFile,
+		knownHostsFile: c.SSH.KnownHostsFile,
 	}
 	own := c.SSH.Hosts[node]
 	if own.Address != "" {

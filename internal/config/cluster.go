@@ -22,7 +22,9 @@ import (
 
 // Cluster is one cluster's definition. docs/reference.md describes every field.
 type Cluster struct {
-	Name       string      `json:"name"`
+	Name string `json:"name"`
+	// TaskQueue is that of the workers beside the cluster. Empty: that of the workflows.
+	TaskQueue  string      `json:"taskQueue"`
 	Provider   string      `json:"provider"`
 	Kubeconfig string      `json:"kubeconfig"`
 	SSH        SSH         `json:"ssh"`
@@ -45,11 +47,14 @@ type Cluster struct {
 
 // SSH says how the machines are reached.
 type SSH struct {
-	User           string          `json:"user"`
-	Port           int             `json:"port"`
-	KeyFile        string          `json:"keyFile"` // empty: the SSH agent
-	KnownHostsFile string          `json:"knownHostsFile"`
-	Hosts          map[string]Host `json:"hosts"` // by node name
+	User    string `json:"user"`
+	Port    int    `json:"port"`
+	KeyFile string `json:"keyFile"` // empty: the SSH agent
+	// CertificateFile is what an SSH CA signed for the key. Empty: KeyFile-cert.pub, where there is one.
+	CertificateFile string          `json:"certificateFile"`
+	KnownHostsFile  string          `json:"knownHostsFile"`
+	Jump            Jumps           `json:"jump"`
+	Hosts           map[string]Host `json:"hosts"` // by node name
 }
 
 // Host overrides how one machine is reached.
@@ -112,6 +117,9 @@ const (
 // clusterName is a DNS label, so that a name can stand in workflow ids and file names alike.
 var clusterName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 
+// taskQueue keeps names easy to type. Temporal's own, of sticky queues and of partitions, begin with a slash.
+var taskQueue = regexp.MustCompile(`^[A-Za-z0-9][-._A-Za-z0-9]{0,99}$`)
+
 const extension = ".yaml"
 
 // Load reads the definition of a cluster from dir/<name>.yaml.
@@ -162,17 +170,13 @@ func (c *Cluster) complete(name, dir string) error {
 		}
 		orString(&c.EKS.Name, name)
 	}
-	orString(&c.SSH.User, "root")
 	orString(&c.Packages.Repository, defaultRepository)
 	c.completeWorkers(dir)
 	orDuration(&c.Drain.Timeout, defaultDrainTimeout)
 	orDuration(&c.Retry.Timeout, upgrade.DefaultRetryTimeout)
 	orDuration(&c.Verify.Timeout, upgrade.DefaultVerifyTimeout)
-	for _, path := range []*string{&c.Kubeconfig, &c.SSH.KeyFile, &c.SSH.KnownHostsFile} {
-		if *path != "" && !filepath.IsAbs(*path) {
-			*path = filepath.Join(dir, *path)
-		}
-	}
+	absolute(dir, &c.Kubeconfig)
+	c.completeSSH(dir)
 	c.Packages.Repository = strings.TrimRight(c.Packages.Repository, "/")
 	c.completeAdditions(dir)
 
@@ -181,6 +185,8 @@ func (c *Cluster) complete(name, dir string) error {
 		return fmt.Errorf("name: is %q, wanted %q like the file", c.Name, name)
 	case c.Provider != ProviderKubeadm && c.Provider != ProviderEKS && c.Provider != ProviderBinaries:
 		return fmt.Errorf("provider: is %q, wanted %s, %s or %s", c.Provider, ProviderKubeadm, ProviderEKS, ProviderBinaries)
+	case c.TaskQueue != "" && !taskQueue.MatchString(c.TaskQueue):
+		return fmt.Errorf("taskQueue: is %q, wanted a name of letters, digits, dots, dashes and underscores", c.TaskQueue)
 	case c.Provider != ProviderEKS && c.EKS != nil:
 		return fmt.Errorf("eks: is for provider: %s", ProviderEKS)
 	case c.ControlPlane.Bake < 0:
@@ -204,6 +210,9 @@ func (c *Cluster) complete(name, dir string) error {
 		if err := c.EKS.Validate(); err != nil {
 			return fmt.Errorf("eks: %w", err)
 		}
+	}
+	if err := c.checkSSH(); err != nil {
+		return err
 	}
 	if err := c.checkBinaries(); err != nil {
 		return err

@@ -2,6 +2,7 @@ package ssh
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -50,17 +51,32 @@ func (c *Client) Close() error {
 }
 
 // DialContext opens a TCP connection from the host to address, through the SSH connection (direct-tcpip, RFC 4254
-// section 7.2). sshd must allow it: AllowTcpForwarding.
+// section 7.2). sshd must allow it: AllowTcpForwarding. Nothing was sent yet, so a connection that turns out to be dead is
+// replaced once.
 func (c *Client) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := c.connect(ctx)
-	if err != nil {
-		return nil, err
+	for dead := 0; ; dead++ {
+		conn, err := c.connect(ctx)
+		if err != nil {
+			return nil, err
+		}
+		tunnel, err := conn.DialContext(ctx, network, address)
+		if err == nil {
+			return tunnel, nil
+		}
+		remedy := ""
+		if refused := new(gossh.OpenChannelError); errors.As(err, &refused) {
+			remedy = "check that it is up, and that it can be reached from there"
+			if refused.Reason == gossh.Prohibited {
+				remedy = "let sshd there forward connections (AllowTcpForwarding, PermitOpen in sshd_config)"
+			}
+		} else if ctx.Err() == nil {
+			c.drop(conn)
+			if dead == 0 {
+				continue
+			}
+		}
+		return nil, fault.Wrap(fault.Unreachable, "connect to "+address+" through", c.cfg.target(), err, remedy)
 	}
-	tunnel, err := conn.DialContext(ctx, network, address)
-	if err != nil {
-		return nil, fault.Wrap(fault.Unreachable, "connect to "+address+" through", c.cfg.target(), err, "")
-	}
-	return tunnel, nil
 }
 
 // connect returns the open connection, or opens one.

@@ -15,6 +15,8 @@ type Config struct {
 	Port    int    // used when Address has none; 0 means 22
 	// KeyFile is the private key. Without one the keys of ssh-agent are tried.
 	KeyFile string
+	// CertificateFile is what an SSH CA signed for the key. "" means KeyFile-cert.pub, where there is one.
+	CertificateFile string
 	// KnownHostsFile holds the host keys to accept. It is read again at every connection, so that a line put right
 	// by hand takes effect at the next attempt.
 	KnownHostsFile string

@@ -1,6 +1,7 @@
 package ssh
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -70,12 +71,16 @@ func handshakeFault(ctx context.Context, cfg Config, auth keys, hostKeys *knownH
 	return &fault.Error{
 		Kind: fault.Unauthorized, Op: "connect to", Target: cfg.target(),
 		Fact:   "the host refused " + auth.from,
-		Remedy: "add the public key to ~/.ssh/authorized_keys of user " + cfg.User + " on the host, or name another user or key",
+		Remedy: cmp.Or(auth.remedy, "add the public key to ~/.ssh/authorized_keys of user "+cfg.User+" on the host, or name another user or key"),
 		Err:    err,
 	}
 }
 
 func unreachable(cfg Config, err error) error {
+	// A host on the way says itself what is wrong, and with which of them.
+	if onTheWay := new(fault.Error); errors.As(err, &onTheWay) {
+		return fault.Wrap(onTheWay.Kind, "connect to", cfg.target(), err, "")
+	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &fault.Error{
 			Kind: fault.Unreachable, Op: "connect to", Target: cfg.target(),

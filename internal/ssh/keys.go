@@ -16,6 +16,7 @@ import (
 type keys struct {
 	signers []gossh.Signer
 	from    string   // where they come from, for errors
+	remedy  string   // what helps when the host refuses them; "" means the usual
 	agent   net.Conn // signs on our behalf during the handshake; nil without an agent
 }
 
@@ -25,9 +26,23 @@ func (k keys) close() {
 	}
 }
 
-// loadKeys reads the key file, or asks ssh-agent when no key file is given or when the file is protected by a
-// passphrase: pawl never asks for one.
+// loadKeys finds the keys, and the certificate that belongs to one of them.
 func loadKeys(cfg Config) (keys, error) {
+	found, err := findKeys(cfg)
+	if err != nil {
+		return keys{}, err
+	}
+	certified, err := found.certify(cfg)
+	if err != nil {
+		found.close()
+		return keys{}, err
+	}
+	return certified, nil
+}
+
+// findKeys reads the key file, or asks ssh-agent when no key file is given or when the file is protected by a
+// passphrase: pawl never asks for one.
+func findKeys(cfg Config) (keys, error) {
 	if cfg.KeyFile == "" {
 		return agentKeys(cfg, nil)
 	}

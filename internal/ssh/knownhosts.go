@@ -1,10 +1,12 @@
 package ssh
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -108,7 +110,24 @@ func (k *knownHosts) refusal(key gossh.PublicKey, err error) error {
 			fmt.Sprintf("compare it with what `%s` prints on the host's own console, then add the line that `%s` prints",
 				"ssh-keygen -lf /etc/ssh/ssh_host_<type>_key.pub", k.keyscan()))
 	}
+	if cert, ok := key.(*gossh.Certificate); ok {
+		return k.refusedCertificate(cert, err)
+	}
 	return fault.Wrap(fault.Unauthorized, "check the host key of", k.cfg.target(), err, "")
+}
+
+// refusedCertificate is the fault of a host's certificate that is out of time or for another host, or whose CA is unknown.
+func (k *knownHosts) refusedCertificate(cert *gossh.Certificate, err error) error {
+	host, _, _ := net.SplitHostPort(k.cfg.hostPort())
+	remedy := "have the CA sign a new one, with " + host + " among its principals"
+	trusted := slices.ContainsFunc(k.known, func(known knownhosts.KnownKey) bool {
+		return bytes.Equal(known.Key.Marshal(), cert.SignatureKey.Marshal())
+	})
+	if !trusted {
+		remedy = fmt.Sprintf("if that CA is yours, add to %s: @cert-authority %s %s", k.cfg.KnownHostsFile, knownhosts.Normalize(k.cfg.hostPort()),
+			strings.TrimSpace(string(gossh.MarshalAuthorizedKey(cert.SignatureKey))))
+	}
+	return fault.Wrap(fault.Unauthorized, "connect to", k.cfg.target(), fmt.Errorf("the host's certificate %q is not accepted: %w", cert.KeyId, err), remedy)
 }
 
 // changed is the fault of a host whose key is another than the known one.
