@@ -39,7 +39,7 @@ build: pawl temporal sim ## All programs but the lab's, into bin/
 .PHONY: pawl
 pawl: ## bin/pawl and bin/pawl-worker
 	$(call build,pawl,.,./starter,$(STAMP))
-	$(call build,pawl-worker,.,./worker)
+	$(call build,pawl-worker,.,./worker,-X main.version=$(VERSION))
 
 .PHONY: temporal
 temporal: ## bin/pawl-temporal, the embedded Temporal server (a module of its own)

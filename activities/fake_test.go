@@ -154,7 +154,8 @@ func (w *world) next(method string) error {
 // directory, api and host are a cluster in memory. Methods that no test needs are those of nil interfaces.
 type directory struct{ *world }
 
-func (d directory) API(string) (API, error) { return api{world: d.world}, nil }
+func (d directory) TaskQueue(string) (string, error) { return "", nil }
+func (d directory) API(string) (API, error)          { return api{world: d.world}, nil }
 func (d directory) Host(_, node, _ string) (Host, error) {
 	return host{world: d.world, node: node}, nil
 }

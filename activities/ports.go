@@ -18,6 +18,8 @@ type Directory interface {
 	// Settings are the parts of the cluster's definition that shape a plan. fault.NotFound names an unknown cluster
 	// and lists the known ones; fault.InvalidInput says what is wrong in the definition.
 	Settings(cluster string) (upgrade.Settings, error)
+	// TaskQueue is that of the workers beside the cluster, "" where any worker will do. No file is read but the definition.
+	TaskQueue(cluster string) (string, error)
 	// API opens the cluster's Kubernetes API.
 	API(cluster string) (API, error)
 	// Host opens the machine behind a node. address is the node's InternalIP; the definition may override it.

@@ -61,6 +61,7 @@ type stage struct {
 	t    testing.TB
 	name string
 	dev  *dev
+	env  []string // of the CLI
 }
 
 // newStage makes a cluster. It knows the definition's lines of settings, and what shape is wanted.
@@ -108,7 +109,7 @@ func (s *stage) pawl(args ...string) (string, int) {
 
 func (s *stage) command(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(s.t.Context(), "pawl", args...)
-	cmd.Env = append(os.Environ(), "TEMPORAL_ADDRESS="+s.dev.address, "TEMPORAL_NAMESPACE=default", "TEMPORAL_CONFIG_FILE="+os.DevNull)
+	cmd.Env = append(append(os.Environ(), "TEMPORAL_ADDRESS="+s.dev.address, "TEMPORAL_NAMESPACE=default", "TEMPORAL_CONFIG_FILE="+os.DevNull), s.env...)
 	return cmd
 }
 

@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 	_ "time/tzdata" // maintenance windows, where the machine has no time zones
@@ -16,12 +18,10 @@ import (
 	"github.com/spf13/cobra"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
-	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
-	"go.temporal.io/sdk/worker"
-	"go.temporal.io/sdk/workflow"
 
 	"github.com/pawl-dev/pawl/activities"
+	"github.com/pawl-dev/pawl/internal/codec"
 	"github.com/pawl-dev/pawl/internal/config"
 	"github.com/pawl-dev/pawl/internal/temporalui"
 	"github.com/pawl-dev/pawl/workflows"
@@ -35,34 +35,48 @@ func main() {
 }
 
 func command() *cobra.Command {
-	var clusters string
+	var s settings
 	cmd := &cobra.Command{
 		Use:   "pawl-worker",
 		Short: "Do the work of pawl's upgrades",
 		Long: `pawl-worker polls Temporal's task queue "pawl" and upgrades the clusters that are defined in a folder, one YAML
 file for each. It finds Temporal by the standard environment: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY,
-TEMPORAL_TLS_*, or a profile of temporal.toml; without them, localhost:7233.`,
-		Example:       "  pawl-worker --clusters /etc/pawl/clusters",
+TEMPORAL_TLS_*, or a profile of temporal.toml; without them, localhost:7233.
+
+Beside a cluster whose definition names a taskQueue, a worker polls that one instead, or both.`,
+		Example: `  pawl-worker --clusters /etc/pawl/clusters
+  pawl-worker --clusters /etc/pawl/clusters --task-queue site-b`,
 		Args:          cobra.NoArgs,
+		Version:       buildVersion(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		RunE:          func(*cobra.Command, []string) error { return run(clusters) },
+		RunE:          func(*cobra.Command, []string) error { return run(s) },
 	}
-	folder := os.Getenv("PAWL_CLUSTERS")
-	if folder == "" {
-		folder = "clusters"
-	}
-	cmd.Flags().StringVar(&clusters, "clusters", folder, "folder of cluster definitions; default also from PAWL_CLUSTERS")
+	flags := cmd.Flags()
+	flags.StringVar(&s.clusters, "clusters", cmp.Or(os.Getenv("PAWL_CLUSTERS"), "clusters"), "folder of cluster definitions; default also from PAWL_CLUSTERS")
+	flags.StringSliceVar(&s.queues, "task-queue", strings.Split(cmp.Or(os.Getenv("PAWL_TASK_QUEUE"), workflows.TaskQueue), ","), "task queue to poll; may be said several times; default also from PAWL_TASK_QUEUE")
+	flags.StringVar(&s.keys, "encryption-keys", os.Getenv(codec.Environment), "file of keys that payloads are encrypted with; default also from "+codec.Environment)
+	flags.StringVar(&s.versioning.deployment, "deployment", os.Getenv("PAWL_DEPLOYMENT"), "name of the Worker Deployment, which turns Worker Versioning on; default also from PAWL_DEPLOYMENT")
+	flags.StringVar(&s.versioning.buildID, "build-id", os.Getenv("PAWL_BUILD_ID"), "build id of this worker in its deployment (default its version); default also from PAWL_BUILD_ID")
+	flags.StringVar(&s.versioning.behavior, "versioning", os.Getenv("PAWL_VERSIONING"), "what upgrades under way do when another build becomes current: auto-upgrade (default) or pinned; default also from PAWL_VERSIONING")
 	return cmd
 }
 
-// stopTimeout is how long activities may go on after a request to stop. Short, since another worker takes them over
-// where they are, and commands on hosts go on by themselves.
-const stopTimeout = 3 * time.Second
+// settings are what a person wants of the worker.
+type settings struct {
+	clusters   string
+	queues     []string
+	keys       string
+	versioning versioning
+}
 
-func run(clusters string) error {
+func run(s settings) error {
 	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
-	names, err := config.Names(clusters)
+	names, err := config.Names(s.clusters)
+	if err != nil {
+		return err
+	}
+	deployment, err := s.versioning.options()
 	if err != nil {
 		return err
 	}
@@ -71,36 +85,38 @@ func run(clusters string) error {
 		return fmt.Errorf("read Temporal's configuration: %w", err)
 	}
 	options.Logger = log.NewStructuredLogger(logger)
+	options.Identity = identity()
+	if s.keys != "" {
+		encryption, err := codec.Load(context.Background(), s.keys, codec.KMS{})
+		if err != nil {
+			return err
+		}
+		encryption.Apply(&options)
+	}
 	temporal, err := dial(options, logger)
 	if err != nil {
 		return err
 	}
 	defer temporal.Close()
-	if err := ensureSearchAttributes(context.Background(), temporal.OperatorService(), cmp.Or(options.Namespace, client.DefaultNamespace)); err != nil {
-		return err
+	if slices.Contains(s.queues, workflows.TaskQueue) { // only workflows set them
+		if err := ensureSearchAttributes(context.Background(), temporal.OperatorService(), cmp.Or(options.Namespace, client.DefaultNamespace)); err != nil {
+			return err
+		}
 	}
 
-	w := worker.New(temporal, workflows.TaskQueue, worker.Options{
-		WorkerStopTimeout: stopTimeout,
-		Interceptors:      []interceptor.WorkerInterceptor{activities.NewInterceptor()},
-	})
 	link := func(workflow, run string) string {
 		return temporalui.Link(cmp.Or(options.HostPort, client.DefaultHostPort), os.Getenv("PAWL_TEMPORAL_UI"), cmp.Or(options.Namespace, client.DefaultNamespace), workflow, run)
 	}
-	register(w, &activities.Activities{Directory: newDirectory(clusters), Past: past{temporal}, Upgrades: upgrades{temporal}, Link: link})
-	logger.Info("pawl-worker is ready", "taskQueue", workflows.TaskQueue, "clusters", names)
-	return w.Run(interrupted())
+	a := &activities.Activities{Directory: newDirectory(s.clusters), Past: past{temporal}, Upgrades: upgrades{temporal}, Link: link}
+	return serve(temporal, s.queues, deployment, a, func() {
+		logger.Info("pawl-worker is ready", "version", buildVersion(), "taskQueues", s.queues, "clusters", names)
+	})
 }
 
-// register gives the worker all that it can do.
-func register(w worker.Registry, a *activities.Activities) {
-	w.RegisterWorkflowWithOptions(workflows.ClusterUpgrade, workflow.RegisterOptions{Name: workflows.ClusterUpgradeName})
-	w.RegisterWorkflowWithOptions(workflows.ClusterPlan, workflow.RegisterOptions{Name: workflows.ClusterPlanName})
-	w.RegisterWorkflowWithOptions(workflows.ClusterInventory, workflow.RegisterOptions{Name: workflows.ClusterInventoryName})
-	w.RegisterWorkflowWithOptions(workflows.ScheduledUpgrade, workflow.RegisterOptions{Name: workflows.ScheduledUpgradeName})
-	w.RegisterWorkflowWithOptions(workflows.NodeUpgrade, workflow.RegisterOptions{Name: workflows.NodeUpgradeName})
-	w.RegisterWorkflowWithOptions(workflows.FleetUpgrade, workflow.RegisterOptions{Name: workflows.FleetUpgradeName})
-	w.RegisterActivity(a)
+// identity is how Temporal shows who did something.
+func identity() string {
+	host, _ := os.Hostname() // else it is left out
+	return fmt.Sprintf("%d@%s pawl-worker %s", os.Getpid(), host, buildVersion())
 }
 
 // dial waits for Temporal: a worker often starts beside it.

@@ -40,6 +40,7 @@ type bench struct {
 	fail  map[string][]error            // by entry of the log: what the next attempts return
 	tell  map[string]activities.Outcome // by entry of the log: what an attempt that succeeds returns
 
+	queue    string // of the cluster's own workers
 	mu       sync.Mutex
 	keys     []string // of runs of hooks
 	pooled   []string // what was done to pools as a whole: "cordonPool batch [w1 w2]"
@@ -66,6 +67,10 @@ func newBench(t *testing.T, plan upgrade.Plan) *bench {
 				b.asked(in)
 			}
 			return b.planNow(), b.note("plan")
+		})
+	b.OnActivity(act.LocateCluster, mock.Anything, activities.ObserveInput{Cluster: "lab"}).Return(
+		func(context.Context, activities.ObserveInput) (activities.Location, error) {
+			return activities.Location{TaskQueue: b.queue}, nil
 		})
 	b.OnActivity(act.DeletePods, mock.Anything, mock.Anything).Return(
 		func(_ context.Context, in activities.DeletePodsInput) error {

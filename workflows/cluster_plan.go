@@ -13,7 +13,11 @@ func ClusterPlan(ctx workflow.Context, in ScheduledUpgradeInput) (upgrade.Plan, 
 	if err := in.check(); err != nil {
 		return upgrade.Plan{}, err
 	}
-	return planNow(ctx, in, nil)
+	queue, err := locate(ctx, in.Cluster, planOptions)
+	if err != nil {
+		return upgrade.Plan{}, err
+	}
+	return planNow(beside(ctx, queue), in, nil)
 }
 
 func makePlan(ctx workflow.Context, in ClusterUpgradeInput, leftOut []string) (upgrade.Plan, error) {
@@ -33,7 +37,11 @@ func planNow(ctx workflow.Context, in ScheduledUpgradeInput, leftOut []string) (
 // ClusterInventory records all that plans for the cluster are made from. It changes nothing.
 func ClusterInventory(ctx workflow.Context, in ClusterInventoryInput) (inventory.Packed, error) {
 	var seen inventory.Packed
-	ctx = workflow.WithActivityOptions(ctx, planOptions("Observe "+in.Cluster))
-	err := workflow.ExecuteActivity(ctx, act.Observe, activities.ObserveInput{Cluster: in.Cluster}).Get(ctx, &seen)
+	queue, err := locate(ctx, in.Cluster, planOptions)
+	if err != nil {
+		return seen, err
+	}
+	ctx = workflow.WithActivityOptions(beside(ctx, queue), planOptions("Observe "+in.Cluster))
+	err = workflow.ExecuteActivity(ctx, act.Observe, activities.ObserveInput{Cluster: in.Cluster}).Get(ctx, &seen)
 	return seen, err
 }

@@ -141,6 +141,7 @@ func (u *clusterUpgrade) nodeUpgradeInput(ctx workflow.Context, n upgrade.NodePl
 	}
 	return NodeUpgradeInput{
 		Force: n.Managed() && slices.Contains(u.input.Waive, upgrade.ManagedInsights), Run: run, Successor: u.successor(ctx, n), Cluster: u.plan.Cluster, Hop: u.status.Hop, Plan: n, Settings: u.plan.Settings.OfSteps(), Owner: u.id, EndpointWatchers: u.watchers,
+		TaskQueue:   u.queue,
 		Unskippable: u.plan.Unskippable(u.status.Hop, n),
 	}
 }

@@ -18,13 +18,14 @@ func ClusterUpgrade(ctx workflow.Context, in ClusterUpgradeInput) (*Report, erro
 		return nil, err
 	}
 	err = u.run(ctx)
+	ctx = u.beside(ctx)
 	u.releaseLock(ctx)
 	return u.finish(ctx, err)
 }
 
 func (u *clusterUpgrade) run(ctx workflow.Context) error {
 	err := u.stage(ctx, "Plan", u.makePlan)
-	ctx = u.abortWhenCancelled(ctx)
+	ctx = u.abortWhenCancelled(u.beside(ctx))
 	for err == nil && u.status.Hop < len(u.plan.Hops) {
 		u.status.Hop++
 		err = u.upgradeHop(ctx)
@@ -69,6 +70,7 @@ type stage struct {
 type clusterUpgrade struct {
 	input     ClusterUpgradeInput // but for a target that was changed on the way
 	id        string              // of the workflow: the owner of what is cordoned
+	queue     string              // of the workers beside the cluster
 	plan      upgrade.Plan
 	status    upgrade.Status
 	holds     *holds
@@ -93,6 +95,11 @@ func (u *clusterUpgrade) makePlan(ctx workflow.Context) error {
 	if err := u.input.CheckApprovals(); err != nil {
 		return invalid(u.input.Cluster, err)
 	}
+	var err error
+	if u.queue, err = locate(ctx, u.input.Cluster, planOptions); err != nil {
+		return err
+	}
+	ctx = u.beside(ctx)
 	plan, err := makePlan(ctx, u.input, nil)
 	if err != nil {
 		return err

@@ -30,6 +30,8 @@ type NodeUpgradeInput struct {
 	Run string `json:"run,omitempty"`
 	// Force overrules the provider's own checks.
 	Force bool `json:"force,omitempty"`
+	// TaskQueue is that of the workers beside the cluster; "" is that of the workflow.
+	TaskQueue string `json:"taskQueue,omitempty"`
 	// Unskippable is why the node must not be left as it is, or "".
 	Unskippable string `json:"unskippable,omitempty"`
 }
@@ -69,7 +71,7 @@ func NodeUpgrade(ctx workflow.Context, in NodeUpgradeInput) (upgrade.NodeStatus,
 	if err != nil {
 		return upgrade.NodeStatus{}, err
 	}
-	ctx = n.giveUpWhenCancelled(ctx)
+	ctx = n.giveUpWhenCancelled(beside(ctx, in.TaskQueue))
 	for i := range n.status.Steps {
 		if err = n.step(ctx, &n.status.Steps[i]); err != nil {
 			break

@@ -66,7 +66,7 @@ func (u *clusterUpgrade) deliver(ctx workflow.Context, p *place) {
 	for len(p.queue) > 0 {
 		in := p.queue[0]
 		p.queue = p.queue[1:]
-		ctx := workflow.WithActivityOptions(ctx, notifyOptions(in))
+		ctx := workflow.WithActivityOptions(u.beside(ctx), notifyOptions(in))
 		if err := workflow.ExecuteActivity(ctx, act.Notify, in).Get(ctx, nil); err != nil {
 			text := fmt.Sprintf("%s was not notified of %s: %s", in.To, in.Message.Event, reason(err))
 			workflow.GetLogger(ctx).Warn(text)

@@ -139,7 +139,11 @@ func (r *ScheduledReport) run(ctx workflow.Context, in ScheduledUpgradeInput) er
 	var plan upgrade.Plan
 	brief := in.planInput()
 	brief.Brief = true
-	planning := workflow.WithActivityOptions(ctx, dueOptions(in.planSummary()))
+	queue, err := locate(ctx, in.Cluster, dueOptions)
+	if err != nil {
+		return err
+	}
+	planning := workflow.WithActivityOptions(beside(ctx, queue), dueOptions(in.planSummary()))
 	if err := workflow.ExecuteActivity(planning, act.MakePlan, brief).Get(ctx, &plan); err != nil {
 		return err
 	}

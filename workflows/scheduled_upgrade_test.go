@@ -28,6 +28,7 @@ type due struct {
 	running []activities.RunningUpgrade // what the next looks find; the last one stays
 	asked   activities.PlanInput
 	started []ClusterUpgradeInput
+	queue   string // of the cluster's own workers
 	child   func(workflow.Context, ClusterUpgradeInput) (*Report, error)
 }
 
@@ -50,6 +51,9 @@ func newDue(t *testing.T, plan upgrade.Plan) *due {
 			}
 			return now, nil
 		})
+	d.OnActivity(act.LocateCluster, mock.Anything, activities.ObserveInput{Cluster: "lab"}).Return(func(context.Context, activities.ObserveInput) (activities.Location, error) {
+		return activities.Location{TaskQueue: d.queue}, nil
+	})
 	d.OnActivity(act.MakePlan, mock.Anything, mock.Anything).Return(func(_ context.Context, in activities.PlanInput) (upgrade.Plan, error) {
 		d.asked = in
 		return d.plan.Brief(), d.planErr

@@ -73,6 +73,7 @@ func (u *clusterUpgrade) offerSteering(ctx workflow.Context) error {
 func steer[D decision](ctx workflow.Context, u *clusterUpgrade, update, description string, check func(D) error, do func(workflow.Context, D, upgrade.Action) (string, error)) error {
 	return workflow.SetUpdateHandlerWithOptions(ctx, update,
 		func(ctx workflow.Context, d strict[D]) (string, error) {
+			ctx = u.beside(ctx)
 			said := d.said.said()
 			a := upgrade.Action{At: workflow.Now(ctx), What: update, By: said.By, Reason: said.Reason}
 			answer, err := do(ctx, d.said, a)
