@@ -55,7 +55,7 @@ func TestBadJumpHostsAndQueuesSayWhatWasWanted(t *testing.T) {
 		"  jump: 7\n":                         "ssh.jump: json: cannot unmarshal number",
 		"taskQueue: /_sys/x\n":                `taskQueue: is "/_sys/x", wanted a name of letters`,
 		"taskQueue: pawl site\n":              `taskQueue: is "pawl site", wanted`,
-		"  certificate: ./vault-cert.pub\n":   `unknown field "ssh.certificate"`,
+		"  certificate: ./vault-cert.pub\n":   `unknown field "certificate"`,
 		"  jump: {address: a, jump: {}}\n":    `unknown field "jump"`,
 		"  jump: {address: 'a b', user: x}\n": `ssh.jump[0]: is "a b"`,
 	} {
