@@ -95,6 +95,14 @@ func (b *Bed) permitPawl(ctx context.Context) error {
 	_, err = b.client.RbacV1().RoleBindings(metav1.NamespaceSystem).Create(ctx, &rbacv1.RoleBinding{
 		ObjectMeta: meta, Subjects: subjects, RoleRef: rbacv1.RoleRef{Kind: "Role", Name: pawlUser, APIGroup: rbacv1.GroupName},
 	}, metav1.CreateOptions{})
+	errs = errors.Join(errs, err)
+	_, err = b.client.RbacV1().Roles(metav1.NamespaceDefault).Create(ctx, &rbacv1.Role{
+		ObjectMeta: meta, Rules: []rbacv1.PolicyRule{rule("", "events", "create")},
+	}, metav1.CreateOptions{})
+	errs = errors.Join(errs, err)
+	_, err = b.client.RbacV1().RoleBindings(metav1.NamespaceDefault).Create(ctx, &rbacv1.RoleBinding{
+		ObjectMeta: meta, Subjects: subjects, RoleRef: rbacv1.RoleRef{Kind: "Role", Name: pawlUser, APIGroup: rbacv1.GroupName},
+	}, metav1.CreateOptions{})
 	return errors.Join(errs, err)
 }
 
