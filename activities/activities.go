@@ -12,6 +12,7 @@ type Activities struct {
 	Directory Directory
 	Past      Past
 	Upgrades  Upgrades
+	Events    Events // nil: none are shown
 	// Link is where Temporal's UI shows a run of a workflow, "" where that is not known.
 	Link func(workflow, run string) string
 }

@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/activity"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/metrics"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -43,7 +44,11 @@ func empty(ctx context.Context, api API, in NodeInput, onePass func(context.Cont
 	}
 	deadline := activity.GetInfo(ctx).ScheduledTime.Add(in.Settings.Drain.Timeout.Std())
 	var waits []upgrade.DrainWait
-	defer func() { out.Waits = upgrade.BoundWaits(waits) }()
+	var blocked time.Duration
+	defer func() {
+		out.Waits = upgrade.BoundWaits(waits)
+		metrics.DrainBlocked.Observe(activity.GetMetricsHandler(ctx), blocked, in.Cluster)
+	}()
 	for {
 		pass, err := onePass(ctx, in.Node)
 		if err != nil {
@@ -51,6 +56,7 @@ func empty(ctx context.Context, api API, in NodeInput, onePass func(context.Cont
 		}
 		seen := time.Now()
 		report(ctx, pass)
+		countPass(ctx, in.Cluster, pass)
 		if pass.Done() {
 			return Outcome{}, nil
 		}
@@ -59,10 +65,25 @@ func empty(ctx context.Context, api API, in NodeInput, onePass func(context.Cont
 		}
 		err = api.AwaitEviction(ctx, in.Node, pass, evictAgain)
 		waits = upgrade.AddBlocked(waits, pass.Blocked, seen, time.Now())
+		if len(pass.Blocked) > 0 {
+			blocked += time.Since(seen)
+		}
 		if err != nil {
 			return Outcome{}, err
 		}
 	}
+}
+
+// countPass counts what was asked for in one pass. What is kept by something else than a budget was not asked for.
+func countPass(ctx context.Context, cluster string, pass upgrade.DrainPass) {
+	refused := 0
+	for _, b := range pass.Blocked {
+		if b.Budget != "" {
+			refused++
+		}
+	}
+	metrics.Evictions.Add(activity.GetMetricsHandler(ctx), pass.Evicted, cluster, "accepted")
+	metrics.Evictions.Add(activity.GetMetricsHandler(ctx), refused, cluster, "refused")
 }
 
 func drainBlocked(in NodeInput, pass upgrade.DrainPass) error {

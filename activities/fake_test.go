@@ -239,7 +239,7 @@ func environment(t *testing.T, w *world) (*testsuite.TestActivityEnvironment, *A
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestActivityEnvironment()
-	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{NewInterceptor()}})
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{NewInterceptor(nil)}})
 	a := &Activities{Directory: directory{w}, Past: w}
 	env.RegisterActivity(a)
 	return env, a

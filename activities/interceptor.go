@@ -3,6 +3,8 @@ package activities
 import (
 	"context"
 	"errors"
+	"reflect"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,6 +13,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/metrics"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -18,22 +21,27 @@ import (
 // and a living one never is.
 const heartbeatEvery = 2 * time.Second
 
-// NewInterceptor gives every activity what all of them need: a heartbeat while it runs, the time it took, which attempt it was, and errors
-// translated for Temporal. It is the only place that decides what is tried again.
-func NewInterceptor() interceptor.WorkerInterceptor { return &workerInterceptor{} }
+// NewInterceptor gives every activity what all of them need: a heartbeat while it runs, the time it took, which attempt it was, errors
+// translated for Temporal, a count of how it ended and, where there are events (else nil), a word at the node's object. It is
+// the only place that decides what is tried again.
+func NewInterceptor(events Events) interceptor.WorkerInterceptor {
+	return &workerInterceptor{events: events}
+}
 
 type workerInterceptor struct {
 	interceptor.WorkerInterceptorBase
+	events Events
 }
 
-func (*workerInterceptor) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
-	i := &activityInterceptor{}
+func (w *workerInterceptor) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	i := &activityInterceptor{events: w.events}
 	i.Next = next
 	return i
 }
 
 type activityInterceptor struct {
 	interceptor.ActivityInboundInterceptorBase
+	events Events
 }
 
 func (i *activityInterceptor) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
@@ -44,7 +52,7 @@ func (i *activityInterceptor) ExecuteActivity(ctx context.Context, in *intercept
 	go b.run(beating)
 
 	began := time.Now()
-	result, err := i.Next.ExecuteActivity(ctx, in)
+	result, err := showing(ctx, i.events, in, func() (any, error) { return i.Next.ExecuteActivity(ctx, in) })
 	if outcome, ok := result.(Outcome); ok {
 		outcome.Worked = upgrade.Duration(time.Since(began).Round(time.Millisecond))
 		outcome.Attempt = int(activity.GetInfo(ctx).Attempt)
@@ -53,7 +61,42 @@ func (i *activityInterceptor) ExecuteActivity(ctx context.Context, in *intercept
 		}
 		result = outcome
 	}
+	count(ctx, in, time.Since(began), err)
 	return result, translate(ctx, err, result)
+}
+
+// count keeps how an attempt has ended, for dashboards.
+func count(ctx context.Context, in *interceptor.ExecuteActivityInput, took time.Duration, err error) {
+	step, outcome := StepOf(activity.GetInfo(ctx).ActivityType.Name), "done"
+	switch {
+	case err != nil && ctx.Err() != nil:
+		outcome = "stopped"
+	case err != nil:
+		kind := string(fault.KindOf(err))
+		outcome = strings.ToLower(kind[:1]) + kind[1:]
+	default:
+		metrics.StepDuration.Observe(activity.GetMetricsHandler(ctx), took, step)
+	}
+	metrics.StepAttempts.Add(activity.GetMetricsHandler(ctx), 1, clusterOf(in.Args), step, outcome)
+}
+
+// clusterOf is the cluster that an activity's input names, as nearly all do.
+func clusterOf(args []any) string {
+	if len(args) != 1 || reflect.TypeOf(args[0]).Kind() != reflect.Struct {
+		return ""
+	}
+	if name := reflect.ValueOf(args[0]).FieldByName("Cluster"); name.IsValid() && name.Kind() == reflect.String {
+		return name.String()
+	}
+	return ""
+}
+
+// StepOf is the step that an activity does: what nodes' plans call it, where it is one of those.
+func StepOf(activityType string) string {
+	if activityType == "" {
+		return ""
+	}
+	return strings.ToLower(activityType[:1]) + activityType[1:]
 }
 
 // beat is an activity's heartbeat with what it last had to say.

@@ -23,6 +23,7 @@ import (
 	"github.com/pawl-dev/pawl/activities"
 	"github.com/pawl-dev/pawl/internal/codec"
 	"github.com/pawl-dev/pawl/internal/config"
+	"github.com/pawl-dev/pawl/internal/logs"
 	"github.com/pawl-dev/pawl/internal/temporalui"
 	"github.com/pawl-dev/pawl/workflows"
 )
@@ -59,6 +60,7 @@ Beside a cluster whose definition names a taskQueue, a worker polls that one ins
 	flags.StringVar(&s.versioning.deployment, "deployment", os.Getenv("PAWL_DEPLOYMENT"), "name of the Worker Deployment, which turns Worker Versioning on; default also from PAWL_DEPLOYMENT")
 	flags.StringVar(&s.versioning.buildID, "build-id", os.Getenv("PAWL_BUILD_ID"), "build id of this worker in its deployment (default its version); default also from PAWL_BUILD_ID")
 	flags.StringVar(&s.versioning.behavior, "versioning", os.Getenv("PAWL_VERSIONING"), "what upgrades under way do when another build becomes current: auto-upgrade (default) or pinned; default also from PAWL_VERSIONING")
+	s.see.flags(flags)
 	return cmd
 }
 
@@ -68,10 +70,14 @@ type settings struct {
 	queues     []string
 	keys       string
 	versioning versioning
+	see        seeing
 }
 
 func run(s settings) error {
-	logger := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	logger, err := logs.New(os.Stderr, s.see.logFormat)
+	if err != nil {
+		return err
+	}
 	names, err := config.Names(s.clusters)
 	if err != nil {
 		return err
@@ -93,6 +99,11 @@ func run(s settings) error {
 		}
 		encryption.Apply(&options)
 	}
+	seen, err := s.see.begin(&options, names, logger)
+	if err != nil {
+		return err
+	}
+	defer seen.end()
 	temporal, err := dial(options, logger)
 	if err != nil {
 		return err
@@ -107,9 +118,14 @@ func run(s settings) error {
 	link := func(workflow, run string) string {
 		return temporalui.Link(cmp.Or(options.HostPort, client.DefaultHostPort), os.Getenv("PAWL_TEMPORAL_UI"), cmp.Or(options.Namespace, client.DefaultNamespace), workflow, run)
 	}
-	a := &activities.Activities{Directory: newDirectory(s.clusters), Past: past{temporal}, Upgrades: upgrades{temporal}, Link: link}
-	return serve(temporal, s.queues, deployment, a, func() {
+	directory := newDirectory(s.clusters)
+	a := &activities.Activities{
+		Directory: directory, Past: past{temporal}, Upgrades: upgrades{temporal}, Link: link,
+		Events: &nodeEvents{directory: directory, logger: logger},
+	}
+	return serve(temporal, s.queues, deployment, a, func() error {
 		logger.Info("pawl-worker is ready", "version", buildVersion(), "taskQueues", s.queues, "clusters", names)
+		return seen.watch(temporal, s.clusters)
 	})
 }
 

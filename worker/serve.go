@@ -19,7 +19,7 @@ const stopTimeout = 3 * time.Second
 
 // serve polls the task queues until the process is asked to stop, or one of them fails for good. Workflows are only done on
 // their own queue: what a site is asked for is activities.
-func serve(temporal client.Client, queues []string, deployment worker.DeploymentOptions, a *activities.Activities, ready func()) error {
+func serve(temporal client.Client, queues []string, deployment worker.DeploymentOptions, a *activities.Activities, ready func() error) error {
 	failed := make(chan error, len(queues))
 	var workers []worker.Worker
 	defer func() {
@@ -32,7 +32,7 @@ func serve(temporal client.Client, queues []string, deployment worker.Deployment
 	for _, queue := range queues {
 		w := worker.New(temporal, queue, worker.Options{
 			WorkerStopTimeout:     stopTimeout,
-			Interceptors:          []interceptor.WorkerInterceptor{activities.NewInterceptor()},
+			Interceptors:          []interceptor.WorkerInterceptor{activities.NewInterceptor(a.Events)},
 			DisableWorkflowWorker: queue != workflows.TaskQueue,
 			DeploymentOptions:     deployment,
 			OnFatalError:          func(err error) { failed <- err },
@@ -46,7 +46,9 @@ func serve(temporal client.Client, queues []string, deployment worker.Deployment
 		}
 		workers = append(workers, w)
 	}
-	ready()
+	if err := ready(); err != nil {
+		return err
+	}
 	select {
 	case <-interrupted():
 		return nil

@@ -40,7 +40,7 @@ func newClusterUpgrade(ctx workflow.Context, in ClusterUpgradeInput) (*clusterUp
 	if err := workflow.SetQueryHandler(ctx, QueryPlan, func() (upgrade.Plan, error) { return u.plan, nil }); err != nil {
 		return nil, err
 	}
-	u.holds = &holds{changed: u.changed, did: func(a upgrade.Action) { u.status.Record(a) }}
+	u.holds = &holds{cluster: in.Cluster, changed: u.changed, did: func(a upgrade.Action) { u.status.Record(a) }}
 	u.health.turn = workflow.NewMutex(ctx)
 	workflow.Go(ctx, u.listenToNodes)
 	return u, errors.Join(u.holds.offerRetry(ctx), u.holds.offerPass(ctx), u.offerSteering(ctx), u.offerWindow(ctx))
@@ -171,6 +171,7 @@ func (u *clusterUpgrade) nodeStarted(ctx workflow.Context, n upgrade.NodePlan, w
 
 func (u *clusterUpgrade) nodeDone(ctx workflow.Context, n upgrade.NodePlan, done upgrade.NodeStatus) {
 	u.node(n.Node).Merge(done)
+	countNode(ctx, u.status.Cluster, *u.node(n.Node))
 	u.status.Record(done.Actions...)
 	if done.State == upgrade.Skipped {
 		u.leaveOut(n.Node)
@@ -259,6 +260,7 @@ func (u *clusterUpgrade) finish(ctx workflow.Context, err error) (*Report, error
 	u.status.Ended, u.status.State, u.status.Message = workflow.Now(ctx), end, left
 	if err != nil {
 		u.status.State, u.status.Message = upgrade.Failed, reason(err)
+		countUpgrade(ctx, u.status)
 		u.show(ctx)
 		u.notifyOfEnd(ctx)
 		return nil, err
@@ -266,6 +268,7 @@ func (u *clusterUpgrade) finish(ctx workflow.Context, err error) (*Report, error
 	if len(u.plan.Hops) == 0 && end == upgrade.Done {
 		u.status.Message = fmt.Sprintf("%s is at %s already", u.plan.Cluster, u.plan.Target)
 	}
+	countUpgrade(ctx, u.status)
 	u.show(ctx)
 	u.notifyOfEnd(ctx)
 	err = workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) })

@@ -15,6 +15,7 @@ import (
 // holds lets a workflow wait for a person instead of failing. What failed stays where it is and says why and what can be
 // done, until somebody decides.
 type holds struct {
+	cluster string
 	node    string // whose workflow this is; "" is the cluster's
 	waiting []*hold
 	stopped bool                   // hold no more: what fails is given up
@@ -113,6 +114,7 @@ func (h *holds) attempt(ctx workflow.Context, what string, choices []upgrade.Cho
 			return errStopped
 		}
 		h.waiting = append(h.waiting, w)
+		countHold(ctx, h.cluster)
 		h.changed(ctx)
 		if err := workflow.Await(ctx, func() bool { return w.decided != nil || h.stopped }); err != nil {
 			return err

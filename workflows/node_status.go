@@ -2,9 +2,11 @@ package workflows
 
 import (
 	"strings"
+	"time"
 
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/pawl-dev/pawl/activities"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -15,7 +17,7 @@ func newNodeUpgrade(ctx workflow.Context, in NodeUpgradeInput) (*nodeUpgrade, er
 	if err := workflow.SetQueryHandler(ctx, QueryStatus, func() (upgrade.NodeStatus, error) { return n.status, nil }); err != nil {
 		return nil, err
 	}
-	n.holds = &holds{node: in.Plan.Node, changed: n.heldOrNot, did: func(a upgrade.Action) { n.status.Actions = append(n.status.Actions, a) }}
+	n.holds = &holds{cluster: in.Cluster, node: in.Plan.Node, changed: n.heldOrNot, did: func(a upgrade.Action) { n.status.Actions = append(n.status.Actions, a) }}
 	workflow.Go(ctx, func(ctx workflow.Context) {
 		workflow.GetSignalChannel(ctx, signalStop).Receive(ctx, nil)
 		n.holds.stopped = true
@@ -91,6 +93,7 @@ func (n *nodeUpgrade) heldOrNot(ctx workflow.Context) {
 	n.status.Held, n.status.State, n.status.Wait = n.holds.reason(), upgrade.Running, nil
 	if waits := n.holds.waits(); len(waits) > 0 {
 		n.status.State, n.status.Wait = upgrade.Held, &waits[0]
+		n.showHold(ctx, waits[0])
 	}
 	workflow.SetCurrentDetails(ctx, nodeDetails(n.status))
 	if parent := workflow.GetInfo(ctx).ParentWorkflowExecution; parent != nil {
@@ -99,4 +102,15 @@ func (n *nodeUpgrade) heldOrNot(ctx workflow.Context) {
 			workflow.GetLogger(ctx).Warn("the cluster's upgrade could not be told of the hold", "error", err)
 		}
 	}
+}
+
+// showHold shows a hold at the node's object. Nothing waits for that.
+func (n *nodeUpgrade) showHold(ctx workflow.Context, w upgrade.Wait) {
+	if n.input.Plan.Abstract() || workflow.GetVersion(ctx, "node-events", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+		return
+	}
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		Summary: n.status.Node + ": show the hold in an Event", StartToCloseTimeout: 30 * time.Second, ScheduleToCloseTimeout: 2 * time.Minute,
+	})
+	workflow.ExecuteActivity(ctx, act.ShowHold, activities.HoldInput{Cluster: n.input.Cluster, Node: n.status.Node, At: w.At, Reason: w.Reason})
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/temporal"
@@ -45,6 +46,16 @@ const MemoMessage = "message"
 
 const maxMemoMessage = 1000 // runes
 
+// MemoMoments is the memo that says since when an upgrade is held, and when its maintenance window opens or closes: Moments.
+const MemoMoments = "moments"
+
+// Moments are times that dashboards count from. Each is zero where there is none.
+type Moments struct {
+	HeldSince    time.Time `json:"heldSince,omitzero"`    // by the oldest of what waits for a person
+	WindowOpens  time.Time `json:"windowOpens,omitzero"`  // that is waited for
+	WindowCloses time.Time `json:"windowCloses,omitzero"` // in which the latest work was begun
+}
+
 // phases are the stages of the runbook, by how their titles begin, as people ask for them.
 var phases = []struct{ title, phase string }{
 	{"Plan", "plan"},
@@ -77,6 +88,7 @@ func phaseOf(title string) string {
 type indexed struct {
 	cluster, target, phase, state, heldAt, message string
 	nodes, nodesDone                               int
+	moments                                        Moments
 }
 
 // differs reports whether it is worth telling: each time costs an event of the history. Nodes that are done are counted by
@@ -90,8 +102,19 @@ func (i indexed) differs(was indexed) bool {
 
 // index tells visibility where the upgrade is.
 func (u *clusterUpgrade) index(ctx workflow.Context) {
+	const withMoments = 2
 	now, was := indexOf(u.status), u.indexed
-	if !now.differs(was) || workflow.GetVersion(ctx, "search-attributes", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+	version := workflow.GetVersion(ctx, "search-attributes", workflow.DefaultVersion, withMoments)
+	switch {
+	case version != withMoments:
+		now.moments = Moments{}
+	case u.windows.wait == nil:
+		u.windows.begunUntil = u.windows.known.To
+		fallthrough
+	default:
+		now.moments.WindowCloses = second(u.windows.begunUntil)
+	}
+	if !now.differs(was) || version == workflow.DefaultVersion {
 		return
 	}
 	u.indexed = now
@@ -108,13 +131,32 @@ func (u *clusterUpgrade) index(ctx workflow.Context) {
 	if err := workflow.UpsertTypedSearchAttributes(ctx, updates...); err != nil {
 		workflow.GetLogger(ctx).Warn("search attributes cannot be set", "error", err)
 	}
-	if now.message == was.message {
+	memo := map[string]any{MemoMessage: now.message}
+	if now.moments != was.moments {
+		memo[MemoMoments] = now.moments
+	} else if now.message == was.message {
 		return
 	}
-	if err := workflow.UpsertMemo(ctx, map[string]any{MemoMessage: now.message}); err != nil {
+	if err := workflow.UpsertMemo(ctx, memo); err != nil {
 		workflow.GetLogger(ctx).Warn("the memo cannot be set", "error", err)
 	}
 }
+
+// momentsOf are those of what is waited for.
+func momentsOf(waits []upgrade.Wait) (m Moments) {
+	for _, w := range waits {
+		switch {
+		case w.ForPerson() && (m.HeldSince.IsZero() || w.Since.Before(m.HeldSince)):
+			m.HeldSince = second(w.Since)
+		case w.For == upgrade.ForWindow:
+			m.WindowOpens = second(w.Until)
+		}
+	}
+	return m
+}
+
+// second is a time as it is kept: the same whoever compares it.
+func second(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 
 func indexOf(s upgrade.Status) indexed {
 	is := indexed{cluster: s.Cluster, state: string(s.State), message: s.Message}
@@ -130,6 +172,7 @@ func indexOf(s upgrade.Status) indexed {
 	if i := slices.IndexFunc(s.Waits, upgrade.Wait.ForPerson); i >= 0 && s.State == upgrade.Held {
 		is.heldAt = cmp.Or(s.Waits[i].Node, "cluster")
 	}
+	is.moments = momentsOf(s.Waits)
 	done := map[string]bool{} // of each node: in all its hops
 	for _, n := range s.Nodes {
 		before, seen := done[n.Node]

@@ -28,6 +28,8 @@ type windows struct {
 	next  upgrade.Opening // what it waits for
 	needs time.Duration   // how long what is to begin is expected to take
 	extra bool            // a person has opened one, and it has not looked since
+	// begunUntil is when the opening closes in which work was begun last.
+	begunUntil time.Time
 }
 
 // offerWindow registers the update "openWindow".
@@ -167,6 +169,7 @@ func (u *clusterUpgrade) windowWaitEnds(ctx workflow.Context) {
 		return
 	}
 	u.windowWait().To = workflow.Now(ctx)
+	countWindow(ctx, u.status.Cluster, *u.windowWait())
 	w.wait, w.extra = nil, false
 	u.changed(ctx)
 }

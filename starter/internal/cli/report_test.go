@@ -82,7 +82,7 @@ func TestReportOfARun(t *testing.T) {
 // pretendingWorker has pawl's own workflows, and activities of their names that touch nothing.
 func pretendingWorker(c client.Client) worker.Worker {
 	w := worker.New(c, workflows.TaskQueue, worker.Options{
-		WorkerStopTimeout: time.Second, Interceptors: []interceptor.WorkerInterceptor{activities.NewInterceptor()},
+		WorkerStopTimeout: time.Second, Interceptors: []interceptor.WorkerInterceptor{activities.NewInterceptor(nil)},
 	})
 	w.RegisterWorkflowWithOptions(workflows.ClusterUpgrade, workflow.RegisterOptions{Name: workflows.ClusterUpgradeName})
 	w.RegisterWorkflowWithOptions(workflows.ClusterPlan, workflow.RegisterOptions{Name: workflows.ClusterPlanName})

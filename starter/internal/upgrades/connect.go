@@ -16,6 +16,7 @@ import (
 	sdklog "go.temporal.io/sdk/log"
 
 	"github.com/pawl-dev/pawl/internal/codec"
+	"github.com/pawl-dev/pawl/internal/tracing"
 	"github.com/pawl-dev/pawl/starter/internal/exit"
 )
 
@@ -25,6 +26,7 @@ const dialPatience = 3 * time.Second
 // Client is a connection to the Temporal that runs the upgrades.
 type Client struct {
 	temporal  client.Client
+	traced    func(context.Context) error // sends what is left of the traces
 	Address   string
 	Namespace string
 }
@@ -47,7 +49,16 @@ func Connect(ctx context.Context) (*Client, error) {
 			return nil, exit.Errorf(exit.Unexpected, "%v", err)
 		}
 	}
-	return Dial(ctx, options)
+	traces, traced, err := tracing.Start(ctx, "pawl", func(error) {})
+	if err != nil {
+		return nil, exit.Errorf(exit.BadInput, "%v", oneLine(err))
+	}
+	options.Interceptors = append(options.Interceptors, traces...)
+	c, err := Dial(ctx, options)
+	if err == nil {
+		c.traced = traced
+	}
+	return c, err
 }
 
 // Dial connects with given options.
@@ -67,8 +78,18 @@ func Dial(ctx context.Context, options client.Options) (*Client, error) {
 	return &Client{temporal: c, Address: options.HostPort, Namespace: options.Namespace}, nil
 }
 
+// tracePatience is how long a collector of traces may take when a command is done.
+const tracePatience = 2 * time.Second
+
 // Close gives the connection back.
-func (c *Client) Close() { c.temporal.Close() }
+func (c *Client) Close() {
+	c.temporal.Close()
+	if c.traced != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), tracePatience)
+		defer cancel()
+		_ = c.traced(ctx) // the command has done what was asked
+	}
+}
 
 // whyUnreachable says in a few words what a plain connection meets; gRPC's own account of it is long.
 func whyUnreachable(address string, err error) string {
