@@ -119,7 +119,9 @@ func TestOldUpgradesKeepTheirQueue(t *testing.T) {
 	b := newBench(t, planOf(1, 1, 1))
 	b.queue = "site-b"
 	b.OnGetVersion("task-queue", workflow.DefaultVersion, workflow.Version(1)).Return(workflow.DefaultVersion)
-	b.OnGetVersion(mock.Anything, workflow.DefaultVersion, workflow.Version(1)).Return(workflow.Version(1))
+	for newest := range workflow.Version(2) {
+		b.OnGetVersion(mock.Anything, workflow.DefaultVersion, newest+1).Return(newest + 1)
+	}
 	ran := queues{}
 	b.SetOnActivityStartedListener(ran.note)
 	_, err := b.run()
