@@ -57,8 +57,8 @@ func giveUp(t *testing.T, a *fake.AWS, p provider, old []upgrade.Machine) {
 		{"remove", func(ctx context.Context, p provider) error { return p.Remove(ctx, hop, made) }},
 		{"end", func(ctx context.Context, p provider) error { return p.End(ctx, hop, kept) }},
 	} {
-		c.until(step.what, step.do)
-		c.until(step.what, step.do)
+		c.Until(step.what, step.do)
+		c.Until(step.what, step.do)
 		id := old[0].ID[strings.LastIndexByte(old[0].ID, '/')+1:]
 		switch step.what {
 		case "withdraw":

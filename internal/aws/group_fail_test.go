@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pawl-dev/pawl/internal/aws/fake"
+	"github.com/pawl-dev/pawl/internal/aws/fake/fate"
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
@@ -96,8 +97,8 @@ func TestAddIsRefused(t *testing.T) {
 		"maximum lowered":      {world: func(_ *fake.AWS, g *fake.Group) { g.Max = 3 }, kind: fault.PreflightFailed, says: "above max value 3"},
 		"maximum, desired":     {before: byDesired, world: func(_ *fake.AWS, g *fake.Group) { g.Max = 3 }, kind: fault.PreflightFailed, says: "somebody lowered its maximum"},
 		"throttling storm": {world: func(a *fake.AWS, _ *fake.Group) {
-			a.Decide = func(_ int, action string) fake.Fate {
-				return map[bool]fake.Fate{true: fake.Throttled}[action == "LaunchInstances"]
+			a.Decide = func(_ int, action string) fate.Fate {
+				return map[bool]fate.Fate{true: fate.Throttled}[action == "LaunchInstances"]
 			}
 		}, kind: fault.Conflict, says: "AWS says Throttling"},
 		"tags are gone": {world: func(_ *fake.AWS, g *fake.Group) { clear(g.Tags) }, kind: fault.PreflightFailed, says: "it has lost pawl's tags"},

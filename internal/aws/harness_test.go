@@ -10,16 +10,12 @@ import (
 	"testing"
 	"time"
 
-	sdk "github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawl-dev/pawl/internal/aws/awstest"
 	"github.com/pawl-dev/pawl/internal/aws/fake"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
@@ -48,36 +44,21 @@ var (
 	join = upgrade.Join{Endpoint: "10.0.0.1:6443", Token: "abcdef.0123456789abcdef", CACertHash: "sha256:" + strings.Repeat("ab", 32)}
 )
 
-// quick is a configuration whose retries do not wait.
-func quick(t *testing.T, url string) sdk.Config {
-	t.Helper()
-	c, err := config.LoadDefaultConfig(t.Context(), config.WithRegion("eu-north-1"), config.WithBaseEndpoint(url),
-		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("id", "secret", "")),
-		config.WithRetryer(func() sdk.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) {
-				o.MaxAttempts, o.RateLimiter = attempts, ratelimit.None
-				o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
-			})
-		}))
-	require.NoError(t, err)
-	return c
-}
-
-func quickly(t *testing.T, url string) *cloud {
-	c := quick(t, url)
+func quickly(url string) *cloud {
+	c := awstest.Quick(url)
 	return &cloud{ec2: ec2.NewFromConfig(c), elb: elb.NewFromConfig(c), first: time.Microsecond, most: time.Microsecond, place: url}
 }
 
 func groupAt(t *testing.T, url string, c GroupConfig) *Group {
 	t.Helper()
 	require.NoError(t, c.Validate())
-	return &Group{cloud: quickly(t, url), api: autoscaling.NewFromConfig(quick(t, url)), config: c}
+	return &Group{cloud: quickly(url), api: autoscaling.NewFromConfig(awstest.Quick(url)), config: c}
 }
 
 func instancesAt(t *testing.T, url string, c InstancesConfig) *Instances {
 	t.Helper()
 	require.NoError(t, c.Validate())
-	return &Instances{cloud: quickly(t, url), config: c}
+	return &Instances{cloud: quickly(url), config: c}
 }
 
 // start serves an AWS with images.
@@ -119,33 +100,12 @@ func nodes(a *fake.AWS) []upgrade.Machine {
 	return all
 }
 
-// caller calls a provider as the workflow does: again and again until it succeeds, each time as if after a restart.
-type caller struct {
-	t    *testing.T
-	make func() provider
-	most int // calls for one step, until it must have succeeded
-	// context is given to each call.
-	context func() (context.Context, context.CancelFunc)
-}
-
-func (c *caller) until(what string, do func(context.Context, provider) error) {
-	c.t.Helper()
-	for n := 1; ; n++ {
-		ctx, cancel := c.context()
-		err := do(ctx, c.make())
-		cancel()
-		if err == nil {
-			return
-		}
-		if n >= c.most {
-			c.t.Fatalf("%s: %v", what, err)
-		}
-	}
-}
+// caller calls a provider as the workflow does.
+type caller struct{ awstest.Caller[provider] }
 
 // replaceAll is a whole hop. Between the steps of a slot each is called once more, as after a lost answer.
-func (c *caller) replaceAll(r upgrade.Replacement, old []upgrade.Machine, twice bool) {
-	c.t.Helper()
+func (c caller) replaceAll(r upgrade.Replacement, old []upgrade.Machine, twice bool) {
+	c.T.Helper()
 	times := 1
 	if twice {
 		times = 2
@@ -153,44 +113,37 @@ func (c *caller) replaceAll(r upgrade.Replacement, old []upgrade.Machine, twice 
 	var kept json.RawMessage
 	for range times {
 		was := kept
-		c.until("begin", func(ctx context.Context, p provider) (err error) { kept, err = p.Begin(ctx, r, old); return err })
+		c.Until("begin", func(ctx context.Context, p provider) (err error) { kept, err = p.Begin(ctx, r, old); return err })
 		if was != nil {
-			require.JSONEq(c.t, string(was), string(kept), "the second Begin says how things were before the first")
+			require.JSONEq(c.T, string(was), string(kept), "the second Begin says how things were before the first")
 		}
 	}
 	for _, m := range old {
 		var made upgrade.Machine
 		for range times {
 			was := made
-			c.until("add", func(ctx context.Context, p provider) (err error) {
+			c.Until("add", func(ctx context.Context, p provider) (err error) {
 				made, err = p.Add(ctx, r, upgrade.Slot{Old: m}, join)
 				return err
 			})
 			if was.ID != "" {
-				require.Equal(c.t, was, made)
+				require.Equal(c.T, was, made)
 			}
 		}
-		require.NotEmpty(c.t, made.Address)
+		require.NotEmpty(c.T, made.Address)
 		for range times {
-			c.until("withdraw", func(ctx context.Context, p provider) error { return p.Withdraw(ctx, r, m) })
+			c.Until("withdraw", func(ctx context.Context, p provider) error { return p.Withdraw(ctx, r, m) })
 		}
 		for range times {
-			c.until("remove", func(ctx context.Context, p provider) error { return p.Remove(ctx, r, m) })
+			c.Until("remove", func(ctx context.Context, p provider) error { return p.Remove(ctx, r, m) })
 		}
 	}
 	for range times {
-		c.until("end", func(ctx context.Context, p provider) error { return p.End(ctx, r, kept) })
+		c.Until("end", func(ctx context.Context, p provider) error { return p.End(ctx, r, kept) })
 	}
 }
 
-// plainly is a context that nothing ends early.
-func plainly(t *testing.T) func() (context.Context, context.CancelFunc) {
-	return func() (context.Context, context.CancelFunc) { return context.WithTimeout(t.Context(), 20*time.Second) }
-}
-
-func callerOf(t *testing.T, p provider) *caller {
-	return &caller{t: t, make: func() provider { return p }, most: 1, context: plainly(t)}
-}
+func callerOf(t *testing.T, p provider) caller { return caller{awstest.Plainly(t, p)} }
 
 // want whole: the group is as it was, of new machines.
 func requireReplaced(t *testing.T, a *fake.AWS, g *fake.Group, size int, image string) {

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pawl-dev/pawl/internal/aws/fake"
+	"github.com/pawl-dev/pawl/internal/aws/fake/fate"
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
@@ -165,8 +166,8 @@ func TestInstancesFail(t *testing.T) {
 		"not of AWS": {do: func(ctx context.Context, p *Instances, _ []upgrade.Machine) error {
 			return p.Remove(ctx, hop, upgrade.Machine{ID: "gce://p/z/vm", Node: "w"})
 		}, kind: fault.PreflightFailed, says: "names no EC2 instance, wanted aws:///ZONE/i-"},
-		"throttling storm": {world: func(a *fake.AWS) { a.Decide = func(int, string) fake.Fate { return fake.Throttled } }, do: addFirst, kind: fault.Conflict, says: "RequestLimitExceeded"},
-		"nothing answers":  {world: func(a *fake.AWS) { a.Decide = func(int, string) fake.Fate { return fake.CutOff } }, do: addFirst, kind: fault.Unreachable},
+		"throttling storm": {world: func(a *fake.AWS) { a.Decide = func(int, string) fate.Fate { return fate.Throttled } }, do: addFirst, kind: fault.Conflict, says: "RequestLimitExceeded"},
+		"nothing answers":  {world: func(a *fake.AWS) { a.Decide = func(int, string) fate.Fate { return fate.CutOff } }, do: addFirst, kind: fault.Unreachable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := startInstances(t, 1)

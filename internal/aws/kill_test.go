@@ -4,31 +4,16 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawl-dev/pawl/internal/aws/awstest"
 	"github.com/pawl-dev/pawl/internal/aws/fake"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
-
-// blow is what happens at one request.
-type blow struct {
-	name string
-	fate fake.Fate
-	kill bool // the worker dies: its context ends
-}
-
-var blows = []blow{
-	{"killed before it was done", fake.CutOff, true},
-	{"killed after it was done", fake.Lost, true},
-	{"the answer is lost", fake.Lost, false},
-	{"throttled", fake.Throttled, false},
-}
 
 // subject is a pool of two machines, and what must be so at the end.
 type subject struct {
@@ -71,97 +56,39 @@ func groupSubject(t *testing.T, a *fake.AWS) subject {
 	}}
 }
 
+// walks are hops of each subject, struck as they say.
+func walks(build func(*testing.T, *fake.AWS) subject) awstest.Walk {
+	return func(t *testing.T, s awstest.Strikes) int {
+		t.Helper()
+		a := fake.New()
+		a.Images["ami-new"] = &fake.Image{ID: "ami-new", State: "available"}
+		a.Start()
+		defer a.Close()
+		pool := build(t, a)
+		hits := awstest.Strike(t, &a.Server, func() provider { return pool.p }, s, func(c awstest.Caller[provider]) {
+			caller{c}.replaceAll(hop, pool.old, false)
+		})
+		pool.whole(t)
+		return hits
+	}
+}
+
 // TestKilledAtEachRequest runs a hop once for each of its requests and each blow, and lets pawl go on: nothing is made twice,
 // nothing is left over, and all settings are as they were.
 func TestKilledAtEachRequest(t *testing.T) {
 	for name, build := range subjects {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a := start(t)
-			s := build(t, a)
-			callerOf(t, s.p).replaceAll(hop, s.old, false)
-			s.whole(t)
-			requests := a.Requests
-			require.Greater(t, requests, 30)
-			for _, b := range blows {
-				for n := 1; n <= requests; n++ {
-					hits := struckBy(t, build, 2, fmt.Sprintf("request %d", n), func(at int) *blow {
-						if at != n {
-							return nil
-						}
-						return &b
-					})
-					require.Equal(t, 1, hits)
-				}
-			}
-			t.Logf("%d requests, each struck in %d ways", requests, len(blows))
+			awstest.AtEachRequest(t, 30, walks(build))
 		})
 	}
 }
 
-// struckBy runs a hop whose requests are struck as by says, each step called until it succeeds.
-func struckBy(t *testing.T, build func(*testing.T, *fake.AWS) subject, most int, name string, by func(n int) *blow) (hits int) {
-	t.Helper()
-	a := fake.New()
-	a.Images["ami-new"] = &fake.Image{ID: "ami-new", State: "available"}
-	a.Start()
-	defer a.Close()
-	s := build(t, a)
-	var mu sync.Mutex // an answer that was lost may still be under way
-	var die context.CancelFunc
-	var hit []string
-	fates := map[int]*blow{}
-	a.Decide = func(n int, action string) fake.Fate {
-		now := by(n)
-		mu.Lock()
-		defer mu.Unlock()
-		if fates[n] = now; now == nil {
-			return fake.Answered
-		}
-		hit = append(hit, now.name+": "+action)
-		return now.fate
-	}
-	a.After = func(n int, _ string) {
-		mu.Lock()
-		defer mu.Unlock()
-		if now := fates[n]; now != nil && now.kill {
-			die()
-		}
-	}
-	failed := t.Failed()
-	defer func() {
-		if t.Failed() && !failed {
-			t.Logf("%s: %q", name, hit)
-		}
-	}()
-	c := &caller{t: t, most: most, make: func() provider { return s.p }, context: func() (context.Context, context.CancelFunc) {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		mu.Lock()
-		defer mu.Unlock()
-		die = cancel
-		return ctx, cancel
-	}}
-	c.replaceAll(hop, s.old, false)
-	s.whole(t)
-	mu.Lock()
-	defer mu.Unlock()
-	return len(hit)
-}
-
-// TestStruckAtRandom strikes one request in fifteen, in any of the ways.
 func TestStruckAtRandom(t *testing.T) {
 	for name, build := range subjects {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range uint64(40) {
-				random := rand.New(rand.NewPCG(seed, 1))
-				struckBy(t, build, 100, fmt.Sprintf("seed %d", seed), func(int) *blow {
-					if random.IntN(15) > 0 {
-						return nil
-					}
-					return &blows[random.IntN(len(blows))]
-				})
-			}
+			awstest.AtRandom(t, walks(build))
 		})
 	}
 }
@@ -186,7 +113,7 @@ func TestAbandonedAtEachRequest(t *testing.T) {
 			_, err = s.p.Add(ctx, hop, upgrade.Slot{Old: s.old[0]}, join)
 		}
 		die()
-		callerOf(t, s.p).until("end", func(ctx context.Context, p provider) error { return p.End(ctx, hop, nil) })
+		callerOf(t, s.p).Until("end", func(ctx context.Context, p provider) error { return p.End(ctx, hop, nil) })
 		note := fmt.Sprintf("request %d", n)
 		a.Do(func() {
 			require.Empty(t, g.Suspended, note)

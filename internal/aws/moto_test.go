@@ -1,18 +1,10 @@
 package aws
 
 import (
-	"bytes"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
-	"time"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -23,78 +15,29 @@ import (
 	balancing "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawl-dev/pawl/internal/aws/awstest"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
 // The tests here run over moto, an AWS for tests that knows nothing of pawl, so that fake is not judged by itself alone. moto
 // has no client tokens, delays, hooks or LaunchInstances: what depends on those is tested over fake.
 
-// motoPath finds moto_server. Without one the test says so loudly, or fails where everything is required.
-func motoPath(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("moto_server")
-	switch {
-	case err == nil:
-	case os.Getenv("PAWL_TEST_REQUIRE_ALL") == "1":
-		t.Fatal("there is no moto_server; pip install 'moto[server]' in a virtual environment")
-	default:
-		t.Skip("SKIPPED, NOT TESTED OVER MOTO: there is no moto_server; pip install 'moto[server]' in a virtual environment")
-	}
-	return path
-}
-
-// startMoto serves a moto of the test's own, until its end.
-func startMoto(t *testing.T) string {
-	t.Helper()
-	path := motoPath(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := listener.Addr().String()
-	_, port, _ := net.SplitHostPort(address)
-	require.NoError(t, listener.Close())
-	log, err := os.Create(filepath.Join(t.TempDir(), "moto.log"))
-	require.NoError(t, err)
-	server := exec.Command(path, "-H", "127.0.0.1", "-p", port)
-	server.Stdout, server.Stderr = log, log
-	require.NoError(t, server.Start())
-	t.Cleanup(func() {
-		_ = server.Process.Kill()
-		_ = server.Wait()
-		_ = log.Close()
-	})
-	require.Eventually(t, func() bool {
-		r, err := http.Get("http://" + address + "/moto-api/data.json")
-		if err == nil {
-			_ = r.Body.Close()
-		}
-		return err == nil
-	}, time.Minute, 50*time.Millisecond, "moto_server does not answer")
-	return beforeMoto(t, address)
-}
-
 // beforeMoto answers what moto does not know: that there is no LaunchInstances, that no instance refresh runs, and that a version
 // of a launch template was deleted.
-func beforeMoto(t *testing.T, address string) string {
-	t.Helper()
-	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: address})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		form, _ := url.ParseQuery(string(body))
-		switch form.Get("Action") {
-		case "LaunchInstances":
-			w.WriteHeader(http.StatusBadRequest)
-			_, _ = io.WriteString(w, "<ErrorResponse><Error><Code>InvalidAction</Code><Message>unknown</Message></Error></ErrorResponse>")
-		case "DeleteLaunchTemplateVersions":
-			_, _ = io.WriteString(w, "<DeleteLaunchTemplateVersionsResponse/>")
-		case "DescribeInstanceRefreshes":
-			_, _ = io.WriteString(w, "<DescribeInstanceRefreshesResponse><DescribeInstanceRefreshesResult><InstanceRefreshes/></DescribeInstanceRefreshesResult></DescribeInstanceRefreshesResponse>")
-		default:
-			r.Body = io.NopCloser(bytes.NewReader(body))
-			proxy.ServeHTTP(w, r)
-		}
-	}))
-	t.Cleanup(server.Close)
-	return server.URL
+func beforeMoto(w http.ResponseWriter, _ *http.Request, body []byte) bool {
+	form, _ := url.ParseQuery(string(body))
+	switch form.Get("Action") {
+	case "LaunchInstances":
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, "<ErrorResponse><Error><Code>InvalidAction</Code><Message>unknown</Message></Error></ErrorResponse>")
+	case "DeleteLaunchTemplateVersions":
+		_, _ = io.WriteString(w, "<DeleteLaunchTemplateVersionsResponse/>")
+	case "DescribeInstanceRefreshes":
+		_, _ = io.WriteString(w, "<DescribeInstanceRefreshesResponse><DescribeInstanceRefreshesResult><InstanceRefreshes/></DescribeInstanceRefreshesResult></DescribeInstanceRefreshesResponse>")
+	default:
+		return false
+	}
+	return true
 }
 
 // stock is what stands in an AWS before pawl comes.
@@ -111,8 +54,8 @@ type stock struct {
 
 func newStock(t *testing.T) *stock {
 	t.Helper()
-	s := &stock{t: t, url: startMoto(t)}
-	c := quick(t, s.url)
+	s := &stock{t: t, url: awstest.Moto(t, beforeMoto)}
+	c := awstest.Quick(s.url)
 	s.ec2, s.scaling, s.elb = ec2.NewFromConfig(c), autoscaling.NewFromConfig(c), elb.NewFromConfig(c)
 	subnets, err := s.ec2.DescribeSubnets(t.Context(), &ec2.DescribeSubnetsInput{})
 	require.NoError(t, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawl-dev/pawl/internal/aws/fake/fate"
 	"github.com/pawl-dev/pawl/internal/eks/fake"
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/upgrade"
@@ -143,7 +144,7 @@ func TestAnothersUpdate(t *testing.T) {
 func TestSomebodyWasFaster(t *testing.T) {
 	for kind, params := range map[string][][2]string{"VersionUpdate": {{"Version", "1.35"}}, "LoggingUpdate": {{"ClusterLogging", "api"}}} {
 		e := ready()
-		e.Decide = func(_ int, action string) fake.Fate {
+		e.Decide = func(_ int, action string) fate.Fate {
 			if action == "UpdateClusterVersion" && len(e.Updates) == 0 {
 				e.Begin("", kind, params, func() string {
 					if kind == "VersionUpdate" {
@@ -152,7 +153,7 @@ func TestSomebodyWasFaster(t *testing.T) {
 					return ""
 				})
 			}
-			return fake.Answered
+			return fate.Answered
 		}
 		out, err := verbs["control plane"].call(t.Context(), start(t, e), "run/1")
 		if kind == "VersionUpdate" {

@@ -6,15 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	sdk "github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawl-dev/pawl/internal/aws/awstest"
 	"github.com/pawl-dev/pawl/internal/eks/fake"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
@@ -34,26 +30,11 @@ var _ managed = (*Cluster)(nil)
 // v is a minor: v("1.37").
 func v(minor string) upgrade.Version { return upgrade.MustVersion(minor + ".0") }
 
-// quick is a configuration whose retries do not wait.
-func quick(t *testing.T, url string) aws.Config {
-	t.Helper()
-	c, err := config.LoadDefaultConfig(t.Context(), config.WithRegion("eu-north-1"), config.WithBaseEndpoint(url),
-		config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("id", "secret", "")),
-		config.WithRetryer(func() aws.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) {
-				o.MaxAttempts, o.RateLimiter = 5, ratelimit.None
-				o.Backoff = retry.BackoffDelayerFunc(func(int, error) (time.Duration, error) { return 0, nil })
-			})
-		}))
-	require.NoError(t, err)
-	return c
-}
-
 // at is the adapter of the cluster that is served there.
 func at(t *testing.T, url string, c Config) *Cluster {
 	t.Helper()
 	require.NoError(t, c.Validate())
-	opened := quick(t, url)
+	opened := awstest.Quick(url)
 	return &Cluster{api: sdk.NewFromConfig(opened), ec2: ec2.NewFromConfig(opened), config: c, first: time.Microsecond, most: time.Microsecond}
 }
 
@@ -100,43 +81,23 @@ func start(t *testing.T, e *fake.EKS) *Cluster {
 	return at(t, e.URL, Config{Name: "prod"})
 }
 
-// caller calls the adapter as the workflow does: again and again until it succeeds, each time as if after a restart.
-type caller struct {
-	t       *testing.T
-	make    func() *Cluster
-	most    int // calls for one step, until it must have succeeded
-	context func() (context.Context, context.CancelFunc)
-}
-
-func (c *caller) until(what string, do func(context.Context, *Cluster) error) {
-	c.t.Helper()
-	for n := 1; ; n++ {
-		ctx, cancel := c.context()
-		err := do(ctx, c.make())
-		cancel()
-		if err == nil {
-			return
-		}
-		if n >= c.most {
-			c.t.Fatalf("%s: %v", what, err)
-		}
-	}
-}
+// caller calls the adapter as the workflow does.
+type caller struct{ awstest.Caller[*Cluster] }
 
 // observe looks at the cluster.
-func (c *caller) observe(target upgrade.Version) (m upgrade.Managed) {
-	c.t.Helper()
-	c.until("observe", func(ctx context.Context, k *Cluster) (err error) { m, err = k.Observe(ctx, target); return err })
+func (c caller) observe(target upgrade.Version) (m upgrade.Managed) {
+	c.T.Helper()
+	c.Until("observe", func(ctx context.Context, k *Cluster) (err error) { m, err = k.Observe(ctx, target); return err })
 	return m
 }
 
-func (c *caller) addons(moves []upgrade.AddonMove) {
-	c.t.Helper()
+func (c caller) addons(moves []upgrade.AddonMove) {
+	c.T.Helper()
 	for _, move := range moves {
-		c.until("add-on "+move.Name, func(ctx context.Context, k *Cluster) error {
+		c.Until("add-on "+move.Name, func(ctx context.Context, k *Cluster) error {
 			out, err := k.UpgradeAddon(ctx, "run/"+move.Name+move.To, move.Name, move.To)
 			if err == nil {
-				require.Equal(c.t, move.To, out.Version)
+				require.Equal(c.T, move.To, out.Version)
 			}
 			return err
 		})
@@ -144,9 +105,9 @@ func (c *caller) addons(moves []upgrade.AddonMove) {
 }
 
 // walk brings the cluster to the target as a workflow does. A custom image is moved in the last hop.
-func (c *caller) walk(target upgrade.Version, path upgrade.WorkerPath) {
-	c.t.Helper()
-	c.until("refresh", func(ctx context.Context, k *Cluster) error { _, err := k.RefreshInsights(ctx); return err })
+func (c caller) walk(target upgrade.Version, path upgrade.WorkerPath) {
+	c.T.Helper()
+	c.Until("refresh", func(ctx context.Context, k *Cluster) error { _, err := k.RefreshInsights(ctx); return err })
 	for {
 		m := c.observe(target)
 		to := m.NextMinor(target)
@@ -154,15 +115,15 @@ func (c *caller) walk(target upgrade.Version, path upgrade.WorkerPath) {
 			return
 		}
 		for _, f := range upgrade.CheckManaged(m, target, path, time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC)) {
-			require.NotEqual(c.t, upgrade.SeverityError, f.Severity, f.String())
+			require.NotEqual(c.T, upgrade.SeverityError, f.Severity, f.String())
 		}
 		before, found := m.AddonsBefore(to)
-		require.Empty(c.t, found)
+		require.Empty(c.T, found)
 		c.addons(before)
-		c.until("control plane", func(ctx context.Context, k *Cluster) error {
+		c.Until("control plane", func(ctx context.Context, k *Cluster) error {
 			out, err := k.UpgradeControlPlane(ctx, "run/"+to.String(), to, false)
 			if err == nil {
-				require.Equal(c.t, to.MinorString(), out.Version)
+				require.Equal(c.T, to.MinorString(), out.Version)
 			}
 			return err
 		})
@@ -175,7 +136,7 @@ func (c *caller) walk(target upgrade.Version, path upgrade.WorkerPath) {
 			if g.Custom() && !next.IsZero() {
 				continue
 			}
-			c.until("group "+g.Name, func(ctx context.Context, k *Cluster) error {
+			c.Until("group "+g.Name, func(ctx context.Context, k *Cluster) error {
 				_, err := k.UpgradeNodeGroup(ctx, "run/"+g.Name+to.String(), g.Name, to, false)
 				return err
 			})
@@ -186,14 +147,7 @@ func (c *caller) walk(target upgrade.Version, path upgrade.WorkerPath) {
 	}
 }
 
-// plainly is a context that nothing ends early.
-func plainly(t *testing.T) func() (context.Context, context.CancelFunc) {
-	return func() (context.Context, context.CancelFunc) { return context.WithTimeout(t.Context(), 20*time.Second) }
-}
-
-func callerOf(t *testing.T, k *Cluster) *caller {
-	return &caller{t: t, make: func() *Cluster { return k }, most: 1, context: plainly(t)}
-}
+func callerOf(t *testing.T, k *Cluster) caller { return caller{awstest.Plainly(t, k)} }
 
 // started are the updates that were begun, each by its part and what it leads to.
 func started(e *fake.EKS) (all []string) {

@@ -2,17 +2,9 @@ package eks
 
 import (
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -21,55 +13,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eks/types"
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawl-dev/pawl/internal/aws/awstest"
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
 // The tests here run over moto, an AWS for tests that knows nothing of pawl, so that fake is not judged by itself alone. moto
 // has clusters, node groups, Fargate profiles, subnets and launch templates, and no updates, insights or add-ons.
-
-// motoPath finds moto_server. Without one the test says so loudly, or fails where everything is required.
-func motoPath(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("moto_server")
-	switch {
-	case err == nil:
-	case os.Getenv("PAWL_TEST_REQUIRE_ALL") == "1":
-		t.Fatal("there is no moto_server; pip install 'moto[server]' in a virtual environment")
-	default:
-		t.Skip("SKIPPED, NOT TESTED OVER MOTO: there is no moto_server; pip install 'moto[server]' in a virtual environment")
-	}
-	return path
-}
-
-// startMoto serves a moto of the test's own, until its end.
-func startMoto(t *testing.T) string {
-	t.Helper()
-	path := motoPath(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := listener.Addr().String()
-	_, port, _ := net.SplitHostPort(address)
-	require.NoError(t, listener.Close())
-	log, err := os.Create(filepath.Join(t.TempDir(), "moto.log"))
-	require.NoError(t, err)
-	server := exec.Command(path, "-H", "127.0.0.1", "-p", port)
-	server.Stdout, server.Stderr = log, log
-	require.NoError(t, server.Start())
-	t.Cleanup(func() {
-		_ = server.Process.Kill()
-		_ = server.Wait()
-		_ = log.Close()
-	})
-	require.Eventually(t, func() bool {
-		r, err := http.Get("http://" + address + "/moto-api/data.json")
-		if err == nil {
-			_ = r.Body.Close()
-		}
-		return err == nil
-	}, time.Minute, 50*time.Millisecond, "moto_server does not answer")
-	return beforeMoto(t, address)
-}
 
 // unknown are the questions that moto does not know, with the answer of an EKS in which nothing of the kind is there.
 var unknown = []struct {
@@ -82,26 +32,20 @@ var unknown = []struct {
 	{regexp.MustCompile(`^GET /cluster-versions$`), `{"clusterVersions":[{"clusterVersion":"1.34","versionStatus":"STANDARD_SUPPORT"}]}`},
 }
 
-func beforeMoto(t *testing.T, address string) string {
-	t.Helper()
-	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: address})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, u := range unknown {
-			if u.question.MatchString(r.Method + " " + r.URL.Path) {
-				w.Header().Set("Content-Type", "application/json")
-				_, _ = io.WriteString(w, u.answer)
-				return
-			}
+func beforeMoto(w http.ResponseWriter, r *http.Request, _ []byte) bool {
+	for _, u := range unknown {
+		if u.question.MatchString(r.Method + " " + r.URL.Path) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, u.answer)
+			return true
 		}
-		proxy.ServeHTTP(w, r)
-	}))
-	t.Cleanup(server.Close)
-	return server.URL
+	}
+	return false
 }
 
 func TestMoto(t *testing.T) {
-	address := startMoto(t)
-	c := quick(t, address)
+	address := awstest.Moto(t, beforeMoto)
+	c := awstest.Quick(address)
 	eks, machines := sdk.NewFromConfig(c), ec2.NewFromConfig(c)
 	subnets, err := machines.DescribeSubnets(t.Context(), &ec2.DescribeSubnetsInput{})
 	require.NoError(t, err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawl-dev/pawl/internal/aws/fake/fate"
 	"github.com/pawl-dev/pawl/internal/eks/fake"
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/upgrade"
@@ -153,12 +154,12 @@ func TestRefreshInsights(t *testing.T) {
 
 	lost := false // the answer to the request that begins it
 	e.Do(func() {
-		e.Decide = func(_ int, action string) fake.Fate {
+		e.Decide = func(_ int, action string) fate.Fate {
 			if action == "StartInsightsRefresh" && !lost {
 				lost = true
-				return fake.Lost
+				return fate.Lost
 			}
-			return fake.Answered
+			return fate.Answered
 		}
 	})
 	_, err = k.RefreshInsights(t.Context())

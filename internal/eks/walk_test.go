@@ -3,13 +3,13 @@ package eks
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pawl-dev/pawl/internal/aws/awstest"
+	"github.com/pawl-dev/pawl/internal/aws/fake/fate"
 	"github.com/pawl-dev/pawl/internal/eks/fake"
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/upgrade"
@@ -61,89 +61,22 @@ func TestEveryMinor(t *testing.T) {
 	})
 }
 
-// blow is what happens at one request.
-type blow struct {
-	name string
-	fate fake.Fate
-	kill bool // the worker dies: its context ends
-}
-
-var blows = []blow{
-	{"killed before it was done", fake.CutOff, true},
-	{"killed after it was done", fake.Lost, true},
-	{"the answer is lost", fake.Lost, false},
-	{"throttled", fake.Throttled, false},
-}
-
-// struckBy walks three minors, with requests struck as by says, each step called until it succeeds.
-func struckBy(t *testing.T, most int, name string, by func(n int) *blow) (hits int) {
+// walkStruck walks three minors: no update is begun twice, and all are begun in the right order.
+func walkStruck(t *testing.T, s awstest.Strikes) int {
 	t.Helper()
 	e := prod()
 	e.Start()
 	defer e.Close()
-	var mu sync.Mutex // an answer that was lost may still be under way
-	var die context.CancelFunc
-	var hit []string
-	fates := map[int]*blow{}
-	e.Decide = func(n int, action string) fake.Fate {
-		now := by(n)
-		mu.Lock()
-		defer mu.Unlock()
-		if fates[n] = now; now == nil {
-			return fake.Answered
-		}
-		hit = append(hit, now.name+": "+action)
-		return now.fate
-	}
-	e.After = func(n int, _ string) {
-		mu.Lock()
-		defer mu.Unlock()
-		if now := fates[n]; now != nil && now.kill {
-			die()
-		}
-	}
-	failed := t.Failed()
-	defer func() {
-		if t.Failed() && !failed {
-			t.Logf("%s: %q", name, hit)
-		}
-	}()
-	c := &caller{t: t, most: most, make: func() *Cluster { return at(t, e.URL, Config{Name: "prod"}) }, context: func() (context.Context, context.CancelFunc) {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		mu.Lock()
-		defer mu.Unlock()
-		die = cancel
-		return ctx, cancel
-	}}
-	c.walk(v("1.37"), upgrade.FewestDrains)
+	hits := awstest.Strike(t, &e.Server, func() *Cluster { return at(t, e.URL, Config{Name: "prod"}) }, s, func(c awstest.Caller[*Cluster]) {
+		caller{c}.walk(v("1.37"), upgrade.FewestDrains)
+	})
 	requireWalked(t, e)
-	mu.Lock()
-	defer mu.Unlock()
-	return len(hit)
+	return hits
 }
 
-// TestStruckAtEachRequest walks three minors once for each of the requests and each blow, and lets pawl go on: no update is
-// begun twice, and all are begun in the right order.
-func TestStruckAtEachRequest(t *testing.T) {
-	requests := 0
-	struckBy(t, 1, "none", func(n int) *blow { requests = n; return nil })
-	require.Greater(t, requests, 200)
-	for _, b := range blows {
-		t.Run(b.name, func(t *testing.T) {
-			t.Parallel()
-			for n := 1; n <= requests; n++ {
-				hits := struckBy(t, 2, fmt.Sprintf("request %d", n), func(at int) *blow {
-					if at != n {
-						return nil
-					}
-					return &b
-				})
-				require.Equal(t, 1, hits)
-			}
-			t.Logf("%d requests", requests)
-		})
-	}
-}
+func TestStruckAtEachRequest(t *testing.T) { awstest.AtEachRequest(t, 200, walkStruck) }
+
+func TestStruckAtRandom(t *testing.T) { awstest.AtRandom(t, walkStruck) }
 
 // TestEachVerbStruck strikes each change alone, going back too, whose update fails or not: one is begun under a key, and it ends
 // as it would have.
@@ -152,25 +85,25 @@ func TestEachVerbStruck(t *testing.T) {
 		for _, code := range []string{"", "AccessDenied"} {
 			requests := 1 << 30
 			for n := 0; n <= requests; n++ {
-				for _, b := range blows {
+				for _, b := range awstest.Blows {
 					e := ready()
 					if code != "" {
 						e.FailNext[verb.part] = []string{code}
 					}
 					ctx, die := context.WithTimeout(t.Context(), 20*time.Second)
-					e.Decide = func(at int, _ string) fake.Fate {
+					e.Decide = func(at int, _ string) fate.Fate {
 						if at == n {
-							return b.fate
+							return b.Fate
 						}
-						return fake.Answered
+						return fate.Answered
 					}
 					e.After = func(at int, _ string) {
-						if at == n && b.kill {
+						if at == n && b.Kill {
 							die()
 						}
 					}
 					e.Start()
-					note := fmt.Sprintf("%s, %q, request %d %s", name, code, n, b.name)
+					note := fmt.Sprintf("%s, %q, request %d %s", name, code, n, b.Name)
 					_, err := verb.call(ctx, at(t, e.URL, Config{Name: "prod"}), "run/1")
 					if ctx.Err() != nil {
 						require.Contains(t, []fault.Kind{fault.OutcomeUnknown, fault.Unreachable}, fault.KindOf(err), "%s: %v", note, err)
@@ -190,18 +123,5 @@ func TestEachVerbStruck(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-// TestStruckAtRandom strikes one request in fifteen, in any of the ways.
-func TestStruckAtRandom(t *testing.T) {
-	for seed := range uint64(40) {
-		random := rand.New(rand.NewPCG(seed, 1))
-		struckBy(t, 100, fmt.Sprintf("seed %d", seed), func(int) *blow {
-			if random.IntN(15) > 0 {
-				return nil
-			}
-			return &blows[random.IntN(len(blows))]
-		})
 	}
 }

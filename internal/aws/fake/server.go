@@ -4,21 +4,9 @@ import (
 	"encoding/xml"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strconv"
 	"strings"
-)
-
-// Fate is what happens to a request.
-type Fate int
-
-// The fates.
-const (
-	Answered  Fate = iota
-	CutOff         // the connection breaks before anything is done
-	Lost           // it is done, and the connection breaks before the answer
-	Throttled      // it is refused as one too many
 )
 
 // refusal is an error as AWS gives it.
@@ -104,12 +92,8 @@ var services = map[string]service{
 
 // Start serves the AWS on an address of this machine, until Close.
 func (a *AWS) Start() {
-	a.server = httptest.NewServer(a)
-	a.URL = a.server.URL
+	a.Serve(a)
 }
-
-// Close ends it.
-func (a *AWS) Close() { a.server.Close() }
 
 // ServeHTTP answers a request of the SDK.
 func (a *AWS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -120,37 +104,22 @@ func (a *AWS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f := form{r.PostForm}
 	action := f.Get("Action")
 	s, known := services[f.Get("Version")]
-	a.mu.Lock()
-	a.Requests++
-	fate := Answered
-	if a.Decide != nil {
-		fate = a.Decide(a.Requests, action)
-	}
 	var kids []elem
 	var no *refusal
-	switch do := s.actions[action]; {
-	case fate == CutOff:
-	case fate == Throttled:
+	a.Meet(action, func() {
+		do := s.actions[action]
+		if !known || do == nil || a.Without[action] {
+			no = refuse("InvalidAction", "The action %s is not valid for this web service.", action)
+			return
+		}
+		a.step()
+		kids, no = do(a, f)
+	}, func() {
 		no = refuse("RequestLimitExceeded", "Request limit exceeded.")
 		if s.name == "autoscaling" {
 			no.code = "Throttling"
 		}
-	case !known || do == nil || a.Without[action]:
-		no = refuse("InvalidAction", "The action %s is not valid for this web service.", action)
-	default:
-		a.step()
-		kids, no = do(a, f)
-		a.Done = append(a.Done, action)
-	}
-	after := a.After
-	n := a.Requests
-	a.mu.Unlock()
-	if after != nil {
-		after(n, action)
-	}
-	if fate == CutOff || fate == Lost {
-		panic(http.ErrAbortHandler)
-	}
+	})
 	var b strings.Builder
 	answer(&b, s, action, kids, no)
 	w.Header().Set("Content-Type", "text/xml")

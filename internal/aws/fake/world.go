@@ -3,20 +3,14 @@ package fake
 import (
 	"fmt"
 	"maps"
-	"net/http/httptest"
 	"slices"
-	"sync"
+
+	"github.com/pawl-dev/pawl/internal/aws/fake/fate"
 )
 
 // AWS is one account in one region. Its fields are set before Start, or with Do.
 type AWS struct {
-	URL      string
-	Requests int      // how many there were
-	Done     []string // the actions that were carried out
-	// Decide says what becomes of the n-th request, counted from 1. After is called when it has been dealt with, before its
-	// answer.
-	Decide func(n int, action string) Fate
-	After  func(n int, action string)
+	fate.Server
 	// Without are actions that this AWS does not have.
 	Without map[string]bool
 	// Capacity is the error code of launches in a zone.
@@ -33,8 +27,6 @@ type AWS struct {
 	Subnets   map[string]string             // zone by id
 	Targets   map[string]map[string]*Target // by target group and id
 	tokens    map[string]outcome
-	mu        sync.Mutex
-	server    *httptest.Server
 	last      int // number of the latest thing made
 }
 
@@ -92,13 +84,6 @@ func New() *AWS {
 		Templates: map[string]*Template{}, Images: map[string]*Image{}, Subnets: map[string]string{}, Targets: map[string]map[string]*Target{},
 		tokens: map[string]outcome{},
 	}
-}
-
-// Do changes or reads the AWS between two requests.
-func (a *AWS) Do(f func()) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	f()
 }
 
 // How many requests things take: to be seen, to start, to end, to drain.

@@ -5,20 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strconv"
-)
-
-// Fate is what happens to a request.
-type Fate int
-
-// The fates.
-const (
-	Answered  Fate = iota
-	CutOff         // the connection breaks before anything is done
-	Lost           // it is done, and the connection breaks before the answer
-	Throttled      // it is refused as one too many
 )
 
 // object is an answer in JSON.
@@ -78,17 +66,13 @@ var actions = []action{
 func (e *EKS) Start() {
 	mux := http.NewServeMux()
 	for _, a := range actions {
-		mux.HandleFunc(a.pattern, func(w http.ResponseWriter, r *http.Request) { e.serve(w, r, a) })
+		mux.HandleFunc(a.pattern, func(w http.ResponseWriter, r *http.Request) { e.answer(w, r, a) })
 	}
 	mux.HandleFunc("POST /{$}", e.serveEC2)
-	e.server = httptest.NewServer(mux)
-	e.URL = e.server.URL
+	e.Serve(mux)
 }
 
-// Close ends it.
-func (e *EKS) Close() { e.server.Close() }
-
-func (e *EKS) serve(w http.ResponseWriter, r *http.Request, a action) {
+func (e *EKS) answer(w http.ResponseWriter, r *http.Request, a action) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -114,32 +98,12 @@ func (e *EKS) serve(w http.ResponseWriter, r *http.Request, a action) {
 	_ = json.NewEncoder(w).Encode(answer)
 }
 
-// fated carries a request out, or lets it come to grief. A connection that breaks breaks by a panic.
-func (e *EKS) fated(name, throttled string, do func() *refusal) *refusal {
-	e.mu.Lock()
-	e.Requests++
-	n, fate := e.Requests, Answered
-	if e.Decide != nil {
-		fate = e.Decide(n, name)
-	}
-	var no *refusal
-	switch fate {
-	case CutOff:
-	case Throttled:
-		no = refuse(429, throttled, "Rate exceeded")
-	default:
+// fated carries a request out, or lets it come to grief.
+func (e *EKS) fated(name, throttled string, do func() *refusal) (no *refusal) {
+	e.Meet(name, func() {
 		e.step()
 		no = do()
-		e.Done = append(e.Done, name)
-	}
-	after := e.After
-	e.mu.Unlock()
-	if after != nil {
-		after(n, name)
-	}
-	if fate == CutOff || fate == Lost {
-		panic(http.ErrAbortHandler)
-	}
+	}, func() { no = refuse(429, throttled, "Rate exceeded") })
 	return no
 }
 

@@ -3,23 +3,17 @@ package fake
 import (
 	"fmt"
 	"maps"
-	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/pawl-dev/pawl/internal/aws/fake/fate"
 )
 
 // EKS is one cluster. Its fields are set before Start, or with Do.
 type EKS struct {
-	URL      string
-	Requests int      // how many there were
-	Done     []string // the actions that were carried out
-	// Decide says what becomes of the n-th request, counted from 1. After is called when it has been dealt with, before its
-	// answer.
-	Decide func(n int, action string) Fate
-	After  func(n int, action string)
+	fate.Server
 	// Forbidden are actions that the caller may not use.
 	Forbidden map[string]bool
 
@@ -53,8 +47,6 @@ type EKS struct {
 	lag     int    // requests until that is right
 	refresh *refresh
 	tokens  map[string]asked
-	mu      sync.Mutex
-	server  *httptest.Server
 }
 
 // asked is what a client token stands for.
@@ -127,13 +119,6 @@ func New(name, version string, offered ...string) *EKS {
 		Addons: map[string]*Addon{}, Catalogue: map[string][]AddonVersion{}, Groups: map[string]*Group{}, Subnets: map[string]int{"subnet-a": 100, "subnet-b": 100},
 		Templates: map[string]*Template{}, tokens: map[string]asked{}, shown: version, Lasting: lasting,
 	}
-}
-
-// Do changes or reads the cluster between two requests.
-func (e *EKS) Do(f func()) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	f()
 }
 
 // How many requests things take.
