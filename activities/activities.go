@@ -57,6 +57,8 @@ type NodeInput struct {
 	Run   string            `json:"run,omitempty"`
 	Try   int               `json:"try,omitempty"`
 	Force bool              `json:"force,omitempty"`
+	// Since is when the step first began (RestartFargate only).
+	Since time.Time `json:"since,omitzero"`
 	// EndpointWatchers is how many watched EndpointSlices before anything was touched; 0 when nobody counted.
 	EndpointWatchers int `json:"endpointWatchers,omitempty"`
 	// KubeletStarted is when the new kubelet was started, by the node's own clock; zero when it was not restarted.
@@ -75,6 +77,8 @@ type Outcome struct {
 	EndpointWatchers int `json:"endpointWatchers,omitempty"`
 	// Note is one line worth keeping: the folder of a backup.
 	Note string `json:"note,omitempty"`
+	// Left says what of the node or part was left as it is (RestartFargate only).
+	Left string `json:"left,omitempty"`
 	// Successor is the node that takes the place of this one, and Machine what it runs on (AddNode only).
 	Successor string           `json:"successor,omitempty"`
 	Machine   *upgrade.Machine `json:"machine,omitempty"`

@@ -363,6 +363,13 @@ func (w *world) NodesBehind(context.Context, upgrade.Version) ([]string, error) 
 	}
 	return nil, nil
 }
+func (w *world) RestartFargate(_ context.Context, v upgrade.Version, since time.Time) (upgrade.Restart, error) {
+	now := upgrade.Restart{Left: []string{"batch/once"}}
+	if w.next(fmt.Sprintf("RestartFargate %s %s", v, since.Format(time.TimeOnly))) != nil {
+		now.Waiting = []string{"shop/web"}
+	}
+	return now, nil
+}
 func (w *world) VolumesReleased(context.Context, string) error { return w.next("VolumesReleased") }
 func (w *world) ServedOnlyBy(context.Context, []string) ([]string, error) {
 	return []string{"web/shop"}, w.next("ServedOnlyBy")

@@ -82,6 +82,32 @@ func (a *Activities) AwaitNodes(ctx context.Context, in NodeInput) (Outcome, err
 	})
 }
 
+// restartTime is for how long workloads on Fargate are waited for: each of their pods waits for a machine of its own.
+const restartTime = 2 * time.Hour
+
+// RestartFargate has the workloads whose pods are on Fargate nodes of an older minor make them anew, since such a node lives as
+// long as its pod, and waits until they have.
+func (a *Activities) RestartFargate(ctx context.Context, in NodeInput) (Outcome, error) {
+	api, err := a.Directory.API(in.Cluster)
+	if err != nil {
+		return Outcome{}, err
+	}
+	var now upgrade.Restart
+	patience := upgrade.Verify{Timeout: upgrade.Duration(restartTime)}
+	err = await(ctx, patience, "restart the pods on Fargate of", in.Cluster, func(ctx context.Context) (err error) {
+		now, err = api.RestartFargate(ctx, in.Version, in.Since)
+		if err == nil && len(now.Waiting) > 0 {
+			err = fault.New(fault.VerificationFailed, "restart", strings.Join(now.Waiting, ", "), "their pods are not all made anew", "look at them, and at the Fargate profiles")
+		}
+		return err
+	})
+	var out Outcome
+	if len(now.Left) > 0 {
+		out.Left = "as they are, since nobody makes them anew: " + strings.Join(now.Left, ", ")
+	}
+	return out, err
+}
+
 // updateKey stands for one attempt that a person has let begin: the same for all that follow by themselves.
 func (in NodeInput) updateKey() string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s\x00%s\x00%s\x00%d", in.Owner, in.Run, in.Cluster, in.Node, in.Version, in.Try))

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -45,16 +46,36 @@ func TestAControlPlaneIsCheckedAnewBeforeItsUpdate(t *testing.T) {
 }
 
 func TestAManagedClusterIsObservedWithoutItsHosts(t *testing.T) {
-	w := &world{settings: upgrade.Settings{Provider: upgrade.ProviderEKS}, run: upgrade.Managed{Provider: upgrade.ProviderEKS, Name: "prod", Version: upgrade.MustVersion("v1.37.0"), Status: "ACTIVE"}}
+	w := &world{settings: upgrade.Settings{Provider: upgrade.ProviderEKS}, run: upgrade.Managed{Provider: upgrade.ProviderEKS, Name: "prod", Version: upgrade.MustVersion("v1.37.0").Whole(), Status: "ACTIVE"}}
 	w.seen = upgrade.Cluster{Nodes: []upgrade.Node{{Name: "ip-1", Group: "workers", Ready: true, Kubelet: v137}}}
 	env, a := environment(t, w)
-	value, err := env.ExecuteActivity(a.MakePlan, PlanInput{Cluster: "prod", Target: "v1.37.0"})
+	value, err := env.ExecuteActivity(a.MakePlan, PlanInput{Cluster: "prod", Target: "v1.37"})
 	require.NoError(t, err)
 	var plan upgrade.Plan
 	require.NoError(t, value.Get(&plan))
 	require.Empty(t, plan.Hops)
 	require.Empty(t, plan.Errors())
 	require.NotContains(t, w.calls, "Observe ip-1")
+}
+
+func TestAMinorIsATargetOnlyWhereAProviderChoosesThePatch(t *testing.T) {
+	w := &world{}
+	env, a := environment(t, w)
+	_, err := env.ExecuteActivity(a.MakePlan, PlanInput{Cluster: "prod", Target: "1.37"})
+	require.ErrorContains(t, err, `plan prod: "v1.37" names no release, wanted a version like v1.37.2`)
+	require.Equal(t, []string{"Settings"}, w.calls, "nobody is asked in vain")
+}
+
+func TestWorkloadsOnFargateAreRestartedAndWaitedFor(t *testing.T) {
+	since := time.Date(2026, time.November, 1, 12, 0, 0, 0, time.UTC)
+	w := &world{errs: map[string][]error{"RestartFargate v1.37.2 12:00:00": {fault.New(fault.VerificationFailed, "", "", "", "")}}}
+	env, a := environment(t, w)
+	value, err := env.ExecuteActivity(a.RestartFargate, NodeInput{Cluster: "prod", Version: v137, Since: since})
+	require.NoError(t, err)
+	require.Equal(t, []string{"RestartFargate v1.37.2 12:00:00", "RestartFargate v1.37.2 12:00:00"}, w.calls)
+	var out Outcome
+	require.NoError(t, value.Get(&out))
+	require.Equal(t, "as they are, since nobody makes them anew: batch/once", out.Left)
 }
 
 func TestNodesThatReplaceThemselvesAreWaitedFor(t *testing.T) {

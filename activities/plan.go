@@ -42,9 +42,9 @@ const hostsAtOnce = 20
 
 // MakePlan observes the cluster and all its machines and plans the way to the target. It changes nothing.
 func (a *Activities) MakePlan(ctx context.Context, in PlanInput) (upgrade.Plan, error) {
-	wanted, err := in.wanted()
+	wanted, err := a.wanted(in)
 	if err != nil {
-		return upgrade.Plan{}, fault.Wrap(fault.InvalidInput, "plan", in.Cluster, err, "")
+		return upgrade.Plan{}, err
 	}
 	besides := upgrade.CatchUp
 	if wanted.Policy.FollowsMinors() {
@@ -137,11 +137,27 @@ func current(c upgrade.Cluster, _ upgrade.Node, _ upgrade.Version) upgrade.Versi
 	return upgrade.Oldest(c)
 }
 
+// wanted is what a person wrote, if the cluster can be asked for it.
+func (a *Activities) wanted(in PlanInput) (upgrade.Wanted, error) {
+	w, err := in.wanted()
+	if err == nil && w.Target.IsWhole() {
+		s, unknown := a.Directory.Settings(in.Cluster)
+		if unknown != nil {
+			return w, unknown
+		}
+		err = w.Check(s)
+	}
+	if err != nil {
+		return w, fault.Wrap(fault.InvalidInput, "plan", in.Cluster, err, "")
+	}
+	return w, nil
+}
+
 // wanted parses what a person wrote.
 func (in PlanInput) wanted() (w upgrade.Wanted, err error) {
 	w.Policy, w.Waive, w.LeaveOut, w.RollBack = in.Policy, in.Waive, in.LeaveOut, in.RollBack
 	if w.Policy.IsZero() && !w.RollBack {
-		if w.Target, err = upgrade.ParseVersion(in.Target); err != nil {
+		if w.Target, err = upgrade.ParseTarget(in.Target); err != nil {
 			return w, err
 		}
 	}

@@ -167,6 +167,9 @@ type API interface {
 	ServedSince(ctx context.Context, service string, began time.Time) (time.Time, error)
 	// NodesBehind are the nodes of a minor older than v's that are replaced without anybody asking for it.
 	NodesBehind(ctx context.Context, v upgrade.Version) ([]string, error)
+	// RestartFargate has the Deployments and StatefulSets whose pods are on Fargate nodes of a minor older than v's make them
+	// anew, each once for the same since, and says which have not done so yet, and which pods nobody makes anew.
+	RestartFargate(ctx context.Context, v upgrade.Version, since time.Time) (upgrade.Restart, error)
 	// Spread counts the pods of each worker.
 	Spread(ctx context.Context) ([]upgrade.NodePods, error)
 	// Rebalance evicts pods that crowd together on some of these nodes, within budgets and at most what is needed, and returns

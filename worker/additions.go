@@ -61,7 +61,7 @@ func (d *directory) Managed(ctx context.Context, cluster string) (activities.Man
 	if c.EKS == nil {
 		return nil, fault.New(fault.InvalidInput, "open the control plane of", cluster, "no provider runs it any more, by its definition", "put the provider back, or abort")
 	}
-	return eks.New(ctx, *c.EKS)
+	return eks.New(ctx, c.EKS.Config)
 }
 
 // opened is the provider, or no provider at all.

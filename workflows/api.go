@@ -42,7 +42,8 @@ func NodeUpgradeID(cluster, node string) string { return "node-upgrade/" + clust
 type ClusterUpgradeInput struct {
 	// Cluster is the name of a definition that the worker has: clusters/<name>.yaml.
 	Cluster string `json:"cluster"`
-	// TargetVersion is the Kubernetes version to reach, like v1.37.2.
+	// TargetVersion is the Kubernetes version to reach, like v1.37.2; where a provider runs the control plane the minor, like
+	// v1.37, since the patch is the provider's to choose.
 	TargetVersion string `json:"targetVersion,omitempty"`
 	// Through pins the releases of minors on the way, like ["v1.36.3"]; of the others it is the newest patch that all
 	// nodes are offered.

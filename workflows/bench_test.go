@@ -42,8 +42,9 @@ type bench struct {
 
 	queue    string // of the cluster's own workers
 	mu       sync.Mutex
-	keys     []string // of runs of hooks
-	pooled   []string // what was done to pools as a whole: "cordonPool batch [w1 w2]"
+	keys     []string    // of runs of hooks
+	began    []time.Time // what attempts were told of when their step began
+	pooled   []string    // what was done to pools as a whole: "cordonPool batch [w1 w2]"
 	replaced []activities.NodeInput
 	notified []string // "ops hold: w1: Drain: blocked"
 }
@@ -122,6 +123,14 @@ func newBench(t *testing.T, plan upgrade.Plan) *bench {
 				entry := string(step) + " " + in.Node
 				if step == upgrade.DrainNode && in.Settings.Drain.Timeout != b.plan.Settings.Drain.Timeout {
 					entry += " for " + in.Settings.Drain.Timeout.String()
+				}
+				if step == upgrade.UpdateNodeGroup && in.Force {
+					entry += " by force"
+				}
+				if !in.Since.IsZero() {
+					b.mu.Lock()
+					b.began = append(b.began, in.Since)
+					b.mu.Unlock()
 				}
 				if in.Successor != nil {
 					b.mu.Lock()

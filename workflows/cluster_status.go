@@ -33,7 +33,7 @@ func newClusterUpgrade(ctx workflow.Context, in ClusterUpgradeInput) (*clusterUp
 		prepared: map[string]workflow.Future{},
 	}
 	// A target that does not parse is refused by the planner, with a message of its own.
-	u.status.Target, _ = upgrade.ParseVersion(in.TargetVersion)
+	u.status.Target, _ = upgrade.ParseTarget(in.TargetVersion)
 	if err := workflow.SetQueryHandler(ctx, QueryStatus, func() (upgrade.Status, error) { return u.status, nil }); err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ const (
 	UpdateSkip       = "skip"       // Skip: leave the node as it is (NodeUpgrade only)
 	UpdateWait       = "wait"       // Wait: drain for longer (NodeUpgrade only)
 	UpdateDeletePods = "deletePods" // DeletePods: delete pods that cannot be evicted, and drain on (NodeUpgrade only)
-	UpdateSkipDrain  = "skipDrain"  // Decision: go on with pods on the node (NodeUpgrade only)
+	UpdateSkipDrain  = "skipDrain"  // Decision: go on with pods on the node, or replace a node group by force (NodeUpgrade only)
 	UpdatePass       = "pass"       // Decision: go on without this hook, or in spite of this health gate (ClusterUpgrade only)
 
 	// Of the upgrade as a whole, at any time, to ClusterUpgrade.
@@ -121,6 +121,7 @@ var (
 	choiceWait       = upgrade.Choice{Update: UpdateWait, Does: "drain on, for that much longer", Example: `{"reason":"a long job ends by itself","for":"2h"}`}
 	choiceDeletePods = upgrade.Choice{Update: UpdateDeletePods, Does: "delete just these pods, whatever their budget says, and drain on", Example: `{"reason":"their owner agrees","pods":["payments/api-0"]}`}
 	choiceSkipDrain  = upgrade.Choice{Update: UpdateSkipDrain, Does: "go on with these pods on the node: they are there while its kubelet is replaced", Example: `{"reason":"they may be interrupted"}`}
+	choiceForceGroup = upgrade.Choice{Update: UpdateSkipDrain, Does: "try the node group again, by force: pods that their budgets do not let go end with their nodes", Example: `{"reason":"they may be interrupted"}`}
 	choicePass       = upgrade.Choice{Update: UpdatePass, Does: "go on without it, or in spite of the health gate", Example: `{"reason":"the alert is known"}`}
 	choiceApprove    = upgrade.Choice{Update: UpdateApprove, Does: "let it happen", Example: `{"reason":"looked at"}`}
 	choiceOpenWindow = upgrade.Choice{Update: UpdateOpenWindow, Does: "open a maintenance window now, as long as the one that is waited for, or as said", Example: `{"for":"2h","reason":"the customer agrees"}`}

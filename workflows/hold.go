@@ -103,7 +103,7 @@ func (h *holds) attempt(ctx workflow.Context, what string, choices []upgrade.Cho
 	var chosen *decided
 	for {
 		err := do(chosen)
-		if err == nil || errors.Is(err, errStopped) || temporal.IsCanceledError(err) || ctx.Err() != nil {
+		if err == nil || errors.Is(err, errPassed) || errors.Is(err, errStopped) || temporal.IsCanceledError(err) || ctx.Err() != nil {
 			return err
 		}
 		w := &hold{Wait: upgrade.Wait{For: upgrade.ForDecision, Node: h.node, At: what, Reason: reason(err), Since: workflow.Now(ctx), Choices: choices}}
@@ -132,7 +132,7 @@ func (h *holds) attempt(ctx workflow.Context, what string, choices []upgrade.Cho
 		switch chosen.What {
 		case UpdateSkip:
 			return errSkipped
-		case UpdateSkipDrain, UpdatePass:
+		case UpdatePass:
 			return errPassed
 		}
 	}

@@ -41,16 +41,16 @@ func (u *clusterUpgrade) hookStages(moments ...upgrade.HookMoment) []stage {
 
 // hook runs the hooks of a moment, one after another; n is the node that is worked on, or none.
 func (u *clusterUpgrade) hook(ctx workflow.Context, when upgrade.HookMoment, n upgrade.NodePlan) error {
-	if n.Abstract() {
-		return nil // it has no machine of its own
-	}
 	var part upgrade.Part
 	if n.Node != "" {
 		part = n.Part()
 	}
 	for _, h := range u.plan.Settings.Hooks {
-		if !h.RunsAt(when, part) {
+		if n.Node == "" && !h.RunsAt(when, "") || n.Node != "" && !h.RunsAround(when, n) {
 			continue
+		}
+		if n.Abstract() && workflow.GetVersion(ctx, "hooks-around-parts", workflow.DefaultVersion, 1) == workflow.DefaultVersion {
+			return nil
 		}
 		if err := u.runHook(ctx, h, n, part); err != nil {
 			return err

@@ -73,14 +73,21 @@ func (n *nodeUpgrade) offerChoices(ctx workflow.Context) error {
 	if err := offer(ctx, n.holds, choiceDeletePods, "deleting the pods, then draining on", deletePods, func(said DeletePods, d *decided) { d.pods = said.Pods }); err != nil {
 		return err
 	}
-	return offer(ctx, n.holds, choiceSkipDrain, "going on without the drain", needsReason, func(Decision, *decided) {})
+	skipDrain, answer := choiceSkipDrain, "going on without the drain"
+	if n.input.Plan.Managed() {
+		skipDrain, answer = choiceForceGroup, "trying again, by force"
+	}
+	return offer(ctx, n.holds, skipDrain, answer, needsReason, func(Decision, *decided) {})
 }
 
 // choices are what a person may decide when the step is held. A drain has a ladder: from waiting to going on without it.
 func (n *nodeUpgrade) choices(s upgrade.Step) []upgrade.Choice {
 	choices := []upgrade.Choice{choiceRetry}
-	if s == upgrade.DrainNode || s == upgrade.StopPods {
+	switch s {
+	case upgrade.DrainNode, upgrade.StopPods:
 		choices = append(choices, choiceWait, choiceDeletePods, choiceSkipDrain)
+	case upgrade.UpdateNodeGroup:
+		choices = append(choices, choiceForceGroup)
 	}
 	if n.input.Unskippable == "" {
 		choices = append(choices, choiceSkip)

@@ -28,7 +28,7 @@ type NodeUpgradeInput struct {
 	Successor *activities.SuccessorInput `json:"successor,omitempty"`
 	// Run is that of the upgrade's hop, where a provider changes something.
 	Run string `json:"run,omitempty"`
-	// Force overrules the provider's own checks.
+	// Force overrules the provider's own checks, but no budgets.
 	Force bool `json:"force,omitempty"`
 	// TaskQueue is that of the workers beside the cluster; "" is that of the workflow.
 	TaskQueue string `json:"taskQueue,omitempty"`
@@ -57,6 +57,7 @@ var nodeActivities = map[upgrade.Step]nodeActivity{
 	upgrade.UpdateAddon:          act.UpdateAddon,
 	upgrade.UpdateNodeGroup:      act.UpdateNodeGroup,
 	upgrade.AwaitNodes:           act.AwaitNodes,
+	upgrade.RestartFargate:       act.RestartFargate,
 	upgrade.StopPods:             act.StopPods,
 	upgrade.AddNode:              act.AddNode,
 	upgrade.WithdrawNode:         act.WithdrawNode,
@@ -94,6 +95,9 @@ func (n *nodeUpgrade) step(ctx workflow.Context, s *upgrade.StepStatus) error {
 	workflow.SetCurrentDetails(ctx, nodeDetails(n.status))
 	kept := func() *[]upgrade.Hold { return &s.Holds }
 	err := n.holds.attempt(ctx, s.Step.Title(), n.choices(s.Step), kept, func(d *decided) error {
+		if d != nil && d.What == UpdateSkipDrain && s.Step != upgrade.UpdateNodeGroup {
+			return errPassed // a drain of the provider's is not skipped, but forced
+		}
 		if err := n.carryOut(ctx, d); err != nil {
 			return err
 		}
@@ -107,6 +111,9 @@ func (n *nodeUpgrade) step(ctx workflow.Context, s *upgrade.StepStatus) error {
 			return err
 		}
 		s.Worked = out.Worked
+		if out.Left != "" {
+			n.status.Left = out.Left
+		}
 		if !out.KubeletStarted.IsZero() {
 			n.kubeletStarted = out.KubeletStarted
 		}
@@ -206,7 +213,7 @@ func (n *nodeUpgrade) options(step upgrade.Step, d *decided) workflow.ActivityOp
 	switch step {
 	case upgrade.DrainNode, upgrade.StopPods:
 		return drainOptions(string(step), summary, n.settings(d))
-	case upgrade.UpdateControlPlane, upgrade.RollBackControlPlane, upgrade.UpdateAddon, upgrade.UpdateNodeGroup, upgrade.AwaitNodes:
+	case upgrade.UpdateControlPlane, upgrade.RollBackControlPlane, upgrade.UpdateAddon, upgrade.UpdateNodeGroup, upgrade.AwaitNodes, upgrade.RestartFargate:
 		return updateOptions(string(step), summary, n.input.Settings)
 	case upgrade.AddNode:
 		return addOptions(string(step), summary, n.input.Settings, n.input.Successor)
@@ -223,6 +230,25 @@ func (n *nodeUpgrade) settings(d *decided) upgrade.Settings {
 	return s
 }
 
+// forces reports whether the step overrules what would stop it: the provider's own checks, where the input says so, and the
+// budgets of a node group's pods only where a person has just decided that at its hold.
+func (n *nodeUpgrade) forces(step upgrade.Step, d *decided) bool {
+	if step == upgrade.UpdateNodeGroup {
+		return d != nil && d.What == UpdateSkipDrain
+	}
+	return n.input.Force
+}
+
+// began is when the step first began, of one that needs to know it: it is the same for all its attempts.
+func (n *nodeUpgrade) began(step upgrade.Step) time.Time {
+	for _, s := range n.status.Steps {
+		if s.Step == step && step == upgrade.RestartFargate {
+			return s.Started
+		}
+	}
+	return time.Time{}
+}
+
 func (n *nodeUpgrade) activityInput(step upgrade.Step, d *decided) activities.NodeInput {
 	p := n.input.Plan
 	tries := 0
@@ -232,7 +258,7 @@ func (n *nodeUpgrade) activityInput(step upgrade.Step, d *decided) activities.No
 		}
 	}
 	return activities.NodeInput{
-		Host: p.Host, Changes: p.Changes, Addon: p.Addon, Run: n.input.Run, Try: tries, Force: n.input.Force,
+		Host: p.Host, Changes: p.Changes, Addon: p.Addon, Run: n.input.Run, Try: tries, Force: n.forces(step, d), Since: n.began(step),
 		Cluster: n.input.Cluster, Node: p.Node, Address: p.Address, Role: p.Role, Version: p.Version(step),
 		KeepsKubelet: p.KeepsKubelet(), Settings: n.settings(d), Owner: n.input.Owner, KubeletStarted: n.kubeletStarted,
 		EndpointWatchers: n.input.EndpointWatchers, Successor: n.input.Successor,

@@ -154,7 +154,7 @@ func (u *clusterUpgrade) abortWhenCancelled(ctx workflow.Context) workflow.Conte
 }
 
 func (u *clusterUpgrade) checkRetarget(r Retarget) error {
-	target, err := upgrade.ParseVersion(r.TargetVersion)
+	target, err := upgrade.ParseTarget(r.TargetVersion)
 	switch {
 	case err != nil:
 		return reject("targetVersion: %v", err)
@@ -162,7 +162,7 @@ func (u *clusterUpgrade) checkRetarget(r Retarget) error {
 		return reject("there is no plan yet to change")
 	case u.steering.stop != nil:
 		return reject("it is being stopped already")
-	case target == u.plan.Target:
+	case target.Reaches(u.plan.Target):
 		return reject("%s is the target already", target)
 	}
 	return needsReason(r.Decision)

@@ -24,14 +24,14 @@ import (
 type Cluster struct {
 	Name string `json:"name"`
 	// TaskQueue is that of the workers beside the cluster. Empty: that of the workflows.
-	TaskQueue  string      `json:"taskQueue"`
-	Provider   string      `json:"provider"`
-	Kubeconfig string      `json:"kubeconfig"`
-	SSH        SSH         `json:"ssh"`
-	Packages   Packages    `json:"packages"`
-	Kubeadm    Kubeadm     `json:"kubeadm"`
-	EKS        *eks.Config `json:"eks"`
-	Binaries   Binaries    `json:"binaries"`
+	TaskQueue  string   `json:"taskQueue"`
+	Provider   string   `json:"provider"`
+	Kubeconfig string   `json:"kubeconfig"`
+	SSH        SSH      `json:"ssh"`
+	Packages   Packages `json:"packages"`
+	Kubeadm    Kubeadm  `json:"kubeadm"`
+	EKS        *EKS     `json:"eks"`
+	Binaries   Binaries `json:"binaries"`
 	// ControlPlane says what happens between the control plane and the workers.
 	ControlPlane ControlPlane    `json:"controlPlane"`
 	Workers      Workers         `json:"workers"`
@@ -43,6 +43,13 @@ type Cluster struct {
 	Notifications []Notification `json:"notifications"`
 	Hooks         []Hook         `json:"hooks"`
 	Health        Health         `json:"health"`
+}
+
+// EKS says which cluster of EKS it is, and what is done there by request only.
+type EKS struct {
+	eks.Config
+	// RestartFargate has the workloads whose pods are on Fargate nodes of an older minor restarted.
+	RestartFargate bool `json:"restartFargate"`
 }
 
 // SSH says how the machines are reached.
@@ -166,7 +173,7 @@ func (c *Cluster) complete(name, dir string) error {
 	orString(&c.Provider, ProviderKubeadm)
 	if c.Provider == ProviderEKS {
 		if c.EKS == nil {
-			c.EKS = &eks.Config{}
+			c.EKS = &EKS{}
 		}
 		orString(&c.EKS.Name, name)
 	}
@@ -251,6 +258,9 @@ func (c *Cluster) Settings() upgrade.Settings {
 		Retry:                 upgrade.Retry{Timeout: c.Retry.Timeout},
 		Verify:                upgrade.Verify{Timeout: c.Verify.Timeout},
 		Windows:               c.Windows,
+	}
+	if c.EKS != nil {
+		s.RestartFargate = c.EKS.RestartFargate
 	}
 	c.addTo(&s)
 	return s

@@ -81,9 +81,10 @@ func TestLoadFillsInDefaults(t *testing.T) {
 }
 
 func TestEKSNeedsNoHosts(t *testing.T) {
-	c, err := Load(write(t, "prod", "provider: eks\nkubeconfig: k\neks: {region: eu-north-1}\ncontrolPlane: {bake: 30m}\n"), "prod")
+	c, err := Load(write(t, "prod", "provider: eks\nkubeconfig: k\neks: {region: eu-north-1, restartFargate: true}\ncontrolPlane: {bake: 30m}\n"), "prod")
 	require.NoError(t, err)
-	require.Equal(t, &eks.Config{Name: "prod", Region: "eu-north-1"}, c.EKS)
+	require.Equal(t, eks.Config{Name: "prod", Region: "eu-north-1"}, c.EKS.Config)
+	require.True(t, c.Settings().RestartFargate)
 	require.Equal(t, upgrade.ProviderEKS, c.Settings().Provider)
 	require.True(t, c.Settings().Managed())
 	require.Equal(t, 30*time.Minute, c.Settings().Bake.Std())

@@ -28,7 +28,7 @@ type managed interface {
 var _ managed = (*Cluster)(nil)
 
 // v is a minor: v("1.37").
-func v(minor string) upgrade.Version { return upgrade.MustVersion(minor + ".0") }
+func v(minor string) upgrade.Version { return upgrade.MustVersion(minor + ".0").Whole() }
 
 // at is the adapter of the cluster that is served there.
 func at(t *testing.T, url string, c Config) *Cluster {

@@ -28,10 +28,10 @@ const (
 
 // lookFurther fills in what a plan wants to know beside nodes and health. It asks side by side. What cannot be
 // looked at is a finding that says so: a plan can be made without.
-func (c *Cluster) lookFurther(ctx context.Context, seen *upgrade.Cluster, controlPlane []corev1.Pod, pools []upgrade.PoolSettings) {
+func (c *Cluster) lookFurther(ctx context.Context, seen *upgrade.Cluster, controlPlane []corev1.Pod, s upgrade.Settings) {
 	uses, oldest := &apiUses{}, upgrade.Oldest(*seen)
 	looks := []look{
-		{"permissions", everywhere, func(ctx context.Context) ([]upgrade.Finding, error) { return c.permissions(ctx, pools) }},
+		{"permissions", everywhere, func(ctx context.Context) ([]upgrade.Finding, error) { return c.permissions(ctx, s) }},
 		{"the cluster's lock", everywhere, func(ctx context.Context) (_ []upgrade.Finding, err error) {
 			seen.Lock, err = c.Lock(ctx)
 			return nil, err

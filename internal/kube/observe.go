@@ -54,7 +54,7 @@ func (c *Cluster) Observe(ctx context.Context, s upgrade.Settings) (upgrade.Clus
 			Severity: upgrade.SeverityError, ID: upgrade.ControlPlaneHealth, Message: problem.Error(),
 		})
 	}
-	c.lookFurther(outer, &seen, pods, s.Pools)
+	c.lookFurther(outer, &seen, pods, s)
 	return seen, outer.Err()
 }
 

@@ -44,6 +44,14 @@ var (
 	}
 )
 
+// neededForFargate is what restarting workloads needs.
+var neededForFargate = []authorizationv1.ResourceAttributes{
+	{Verb: "list", Group: "apps", Resource: "deployments"},
+	{Verb: "patch", Group: "apps", Resource: "deployments"},
+	{Verb: "list", Group: "apps", Resource: "statefulsets"},
+	{Verb: "patch", Group: "apps", Resource: "statefulsets"},
+}
+
 // ofKubeadm are for what is only done to clusters made by kubeadm.
 var ofKubeadm = []authorizationv1.ResourceAttributes{
 	{Verb: "create", Resource: "pods", Subresource: "exec", Namespace: metav1.NamespaceSystem},
@@ -51,9 +59,12 @@ var ofKubeadm = []authorizationv1.ResourceAttributes{
 	{Verb: "get", Resource: "configmaps", Namespace: metav1.NamespaceSystem},
 }
 
-// neededFor is what an upgrade of these pools needs.
-func neededFor(pools []upgrade.PoolSettings) []authorizationv1.ResourceAttributes {
-	all := needed
+// neededFor is what an upgrade by these settings needs.
+func neededFor(s upgrade.Settings) []authorizationv1.ResourceAttributes {
+	all, pools := needed, s.Pools
+	if s.RestartFargate {
+		all = slices.Concat(all, neededForFargate)
+	}
 	if slices.ContainsFunc(pools, func(p upgrade.PoolSettings) bool { return p.Strategy == upgrade.AddNewNodes }) {
 		all = slices.Concat(all, neededToReplace)
 	}
@@ -65,8 +76,8 @@ func neededFor(pools []upgrade.PoolSettings) []authorizationv1.ResourceAttribute
 
 // permissions asks, side by side, whether the kubeconfig's user may do what an upgrade has to: found at the plan, and not
 // when a node is cordoned already.
-func (c *Cluster) permissions(ctx context.Context, pools []upgrade.PoolSettings) ([]upgrade.Finding, error) {
-	needed := neededFor(pools)
+func (c *Cluster) permissions(ctx context.Context, s upgrade.Settings) ([]upgrade.Finding, error) {
+	needed := neededFor(s)
 	if !c.madeByKubeadm() {
 		needed = slices.DeleteFunc(slices.Clone(needed), func(a authorizationv1.ResourceAttributes) bool { return slices.Contains(ofKubeadm, a) })
 	}

@@ -203,6 +203,8 @@ type Settings struct {
 	Provider string `json:"provider,omitempty"`
 	// Binaries are of clusters that were installed by hand.
 	Binaries BinarySettings `json:"binaries,omitzero"`
+	// RestartFargate: the workloads whose pods are on Fargate nodes of an older minor are restarted.
+	RestartFargate bool `json:"restartFargate,omitempty"`
 	// Bake is how long the workers wait after the control plane of a hop is done.
 	Bake Duration `json:"bake,omitzero"`
 	// MaxUnavailable is for pools that say nothing else.

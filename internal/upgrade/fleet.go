@@ -97,7 +97,7 @@ func NewFleet(w FleetWanted) (FleetStatus, error) {
 		s.MaxConcurrent = 1
 	}
 	var err error
-	switch s.Target, err = ParseVersion(w.Target); {
+	switch s.Target, err = ParseTarget(w.Target); {
 	case !isName(w.Fleet):
 		return s, fmt.Errorf("fleet: is %q, wanted a name without spaces and slashes", w.Fleet)
 	case err != nil:

@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,18 +51,22 @@ type Part string
 
 // The parts.
 const (
-	PartComponents    Part = "components"    // of a control plane node
+	PartComponents    Part = "components"    // of a control plane node, or of a provider's control plane
 	PartKubelet       Part = "kubelet"       // of a control plane node, with its drain
-	PartNode          Part = "node"          // all of a worker, with its drain
+	PartNode          Part = "node"          // all of a worker, with its drain, or of a node group and what else has its pods moved
 	PartConfiguration Part = "configuration" // of a worker that keeps its kubelet and its pods
 )
 
 // Parts are all there are.
 var Parts = []Part{PartComponents, PartKubelet, PartNode, PartConfiguration}
 
-// Part is what the node's plan, or the part of it, does.
+// Part is what the node's plan, or the part of it, does; "" for an add-on, around which there are no hooks.
 func (n NodePlan) Part() Part {
 	switch {
+	case n.Addon.Name != "":
+		return ""
+	case n.Role == ComponentPart, n.Node == managedControlPlane:
+		return PartComponents
 	case n.Role.IsControlPlane() && slices.ContainsFunc(n.Steps, Step.ofComponents):
 		return PartComponents
 	case n.Role.IsControlPlane():
@@ -97,6 +102,13 @@ type Hook struct {
 	HostOutside bool `json:"hostOutside,omitempty"`
 	// MayFail: the upgrade goes on after a failure.
 	MayFail bool `json:"mayFail,omitempty"`
+}
+
+// RunsAround reports whether the hook runs at the moment around the node, or around what has its place in the plan. A command
+// without a host of its own runs on the node's: what has none has no such hook around it.
+func (h Hook) RunsAround(m HookMoment, n NodePlan) bool {
+	part := n.Part()
+	return part != "" && h.RunsAt(m, part) && (!n.Managed() || h.Kind != CommandHook || h.Host != "")
 }
 
 // RunsAt reports whether the hook runs at the moment; part is "" where it is none of a node.
@@ -164,9 +176,9 @@ func (r HookRun) Environment() []string {
 // HookHost is the node on whose machine a command of the hook runs; n is the node that is worked on, if any. Of a host
 // that is no node, only the name is known.
 func (p Plan) HookHost(h Hook, n NodePlan) Node {
-	name := h.Host
-	if name == "" {
-		name = n.Node
+	name := cmp.Or(h.Host, n.Host, n.Node)
+	if hosts := p.Settings.Binaries.ControlPlane; name == "" && p.Settings.ByHand() && len(hosts) > 0 {
+		name = hosts[0]
 	}
 	for _, node := range p.Nodes { // the control plane comes first
 		if node.Name == name || name == "" && node.ControlPlane {
@@ -180,6 +192,9 @@ func (p Plan) HookHost(h Hook, n NodePlan) Node {
 func checkHooks(p Plan) []Finding {
 	var found []Finding
 	for _, h := range p.Settings.Hooks {
+		if p.Settings.Managed() && h.Kind == CommandHook && h.Host == "" && !h.When.OfNode() {
+			found = append(found, failure(HookProblem, h.Name, "it runs on the first control plane node's host, and the provider has that", "say under host where it runs, or make it a Job"))
+		}
 		if h.Host == "" || h.HostOutside || slices.ContainsFunc(p.Nodes, func(n Node) bool { return n.Name == h.Host }) {
 			continue
 		}

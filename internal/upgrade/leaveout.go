@@ -18,7 +18,7 @@ func (p Plan) Unskippable(hop int, n NodePlan) string {
 	if n.Role == ComponentPart {
 		return "components of the control plane go together"
 	}
-	if n.Addon.Name != "" || n.Node == followers {
+	if n.Addon.Name != "" || n.Node == followers || n.Node == fargatePods {
 		return ""
 	}
 	if slices.ContainsFunc(n.Steps, Step.ofComponents) && n.Role.IsControlPlane() {

@@ -1,15 +1,12 @@
 package upgrade
 
-import (
-	"strings"
-	"time"
-)
+import "time"
 
 // ProviderEKS is the provider of control planes on Amazon EKS.
 const ProviderEKS = "eks"
 
-// Managed is what was observed of a control plane that a provider runs, and of what the provider runs beside it. Minors are
-// versions whose patch is zero: of a managed control plane the provider chooses the patch.
+// Managed is what was observed of a control plane that a provider runs, and of what the provider runs beside it. Its
+// versions are minors, of which the provider chooses the release.
 type Managed struct {
 	Provider string `json:"provider"`
 	Name     string `json:"name"`
@@ -165,20 +162,20 @@ type ManagedOutcome struct {
 }
 
 // ParseMinor reads "1.37" or "v1.37", as providers of control planes write versions.
-func ParseMinor(s string) (Version, error) { return ParseVersion(s + ".0") }
-
-// MinorNumber renders "1.37", as providers of control planes write versions.
-func (v Version) MinorNumber() string { return strings.TrimPrefix(v.MinorString(), "v") }
-
-// minorOf is the first release of v's minor.
-func minorOf(v Version) Version { return Version{major: v.major, minor: v.minor} }
+func ParseMinor(s string) (Version, error) {
+	v, err := ParseVersion(s + ".0")
+	if err != nil {
+		return v, err
+	}
+	return v.Whole(), nil
+}
 
 // Way is each minor that the control plane goes to on its way to the target's; none when it is there.
 func (m Managed) Way(target Version) []Version {
-	if problem, _ := checkPath(m.Version, minorOf(target)); problem != "" || m.Version.SameMinor(target) {
+	if problem, _ := checkPath(m.Version.Whole(), target.Whole()); problem != "" || m.Version.SameMinor(target) {
 		return nil
 	}
-	return path(minorOf(m.Version), minorOf(target))
+	return path(m.Version.Whole(), target.Whole())
 }
 
 // NextMinor is the minor that the control plane goes to first; zero when it is there.
@@ -194,7 +191,7 @@ func (m Managed) NextOf(v, target Version) Version {
 	if v.MinorsBehind(target) <= 0 {
 		return Version{}
 	}
-	return minorOf(v).nextMinor()
+	return v.Whole().nextMinor()
 }
 
 // rollbackWindow is for how long after an upgrade a control plane can go back.

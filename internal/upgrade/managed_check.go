@@ -48,7 +48,7 @@ var knownPublishers = []string{"eks", "aws", "amazon"}
 // CheckManaged says what stands in the way of bringing what is managed to the target, or is worth knowing. now is when the
 // plan is made.
 func CheckManaged(m Managed, target Version, path WorkerPath, now time.Time) []Finding {
-	if problem, remedy := checkPath(minorOf(m.Version), minorOf(target)); problem != "" {
+	if problem, remedy := checkPath(m.Version.Whole(), target.Whole()); problem != "" {
 		return []Finding{failure(VersionPath, m.Name, problem, remedy)}
 	}
 	found := slices.Clone(m.Found)
@@ -256,9 +256,18 @@ func (m Managed) checkOthers(target Version) []Finding {
 		found = append(found, Finding{ID: NodesByThemselves, Severity: SeverityInfo, Target: m.Name, Source: updatePolicy,
 			Message: "EKS Auto Mode replaces its nodes by itself after the control plane", Remedy: "they are waited for"})
 	}
-	if len(m.Fargate) > 0 {
-		found = append(found, Finding{ID: NodesByThemselves, Severity: SeverityWarning, Target: strings.Join(m.Fargate, ", "), Source: updatePolicy,
-			Message: "pods on Fargate keep their kubelet until they are made anew", Remedy: "restart their workloads after each minor"})
-	}
 	return found
+}
+
+// checkFargate tells what becomes of pods on Fargate.
+func (m Managed) checkFargate(target Version, restarts bool) []Finding {
+	if len(m.Way(target)) == 0 || len(m.Fargate) == 0 {
+		return nil
+	}
+	f := Finding{ID: NodesByThemselves, Severity: SeverityWarning, Target: strings.Join(m.Fargate, ", "), Source: updatePolicy,
+		Message: "pods on Fargate keep their kubelet until they are made anew", Remedy: "restart their workloads after each minor, or set eks.restartFargate"}
+	if restarts {
+		f.Severity, f.Message, f.Remedy = SeverityInfo, "Deployments and StatefulSets with pods on Fargate are restarted, so that these get new kubelets", "restart what else runs there yourself"
+	}
+	return []Finding{f}
 }

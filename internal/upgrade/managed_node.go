@@ -39,5 +39,11 @@ func KeeperOf(labels map[string]string) (k Keeper, group string) {
 	return KeptBySomebody, ""
 }
 
+// Restart is how far workloads have made their pods anew.
+type Restart struct {
+	Waiting []string // workloads that have not made all of them anew
+	Left    []string // pods, or workloads, that make none anew
+}
+
 // FollowsByItself reports whether a node is replaced without anybody asking for it.
 func (k Keeper) FollowsByItself() bool { return k == KeptByAutoMode || k == KeptByKarpenter }

@@ -13,6 +13,7 @@ const (
 	addonPrefix         = "addon/"
 	nodeGroupPrefix     = "nodegroup/"
 	followers           = "self-replacing-nodes" // of Karpenter and Auto Mode
+	fargatePods         = "pods-on-fargate"
 )
 
 // What a provider changes after the control plane belongs to pools of its own, in which one thing follows another.
@@ -47,15 +48,15 @@ func makeManagedPlan(c Cluster, w Wanted, s Settings) Plan {
 	if !w.Policy.IsZero() {
 		w.Target, chosen = w.Policy.chooseOffered(m)
 	}
-	w.Target = minorOf(w.Target)
+	w.Target = w.Target.Whole()
 	p := Plan{Cluster: c.Name, Current: m.Version, Target: w.Target, Nodes: nodes, Hops: []Hop{}, Measured: c.Measured, Settings: s, Pools: managedPools(m, s, nodes)}
-	found := slices.Concat(chosen, CheckManaged(m, w.Target, s.WorkerPath, w.Now))
+	found := slices.Concat(chosen, CheckManaged(m, w.Target, s.WorkerPath, w.Now), m.checkFargate(w.Target, s.RestartFargate))
 	var hops []Hop
 	if !blocked(found, w.Waive) {
 		hops, found = managedHops(p, m, found)
 	}
 	p.Components = managedComponents(m, nodes, p.Target)
-	return p.finish(c, w, hops, slices.Concat(found, checkManagedNodes(nodes), checkAPIs(c, p)))
+	return p.finish(c, w, hops, slices.Concat(found, checkManagedNodes(nodes, s.RestartFargate), checkAPIs(c, p)))
 }
 
 // makeRollback is the plan of going back by a minor: of the control plane alone, and only if all else is back already.
@@ -126,7 +127,16 @@ func (h *Hop) addWorkers(p Plan, m Managed, next Version) (Managed, []Node) {
 			h.Workers = append(h.Workers, plan)
 		}
 	}
+	if p.Settings.RestartFargate && slices.ContainsFunc(p.Nodes, func(n Node) bool { return n.Keeper == KeptByFargate && n.mustMove(h.To, next, p.Settings.WorkerPath) }) {
+		h.Workers = append(h.Workers, NodePlan{Node: fargatePods, Role: ManagedPart, To: h.To, Pool: nodeGroupsPool, Steps: []Step{RestartFargate}})
+	}
 	return m, h.leaves(p.Nodes)
+}
+
+// mustMove reports whether the node may not stay as it is once the control plane is at a version, and next is the minor that it
+// goes to then, zero after the last.
+func (n Node) mustMove(to, next Version, path WorkerPath) bool {
+	return NodeGroup{Name: n.Name, Version: n.Kubelet}.MustMove(to, next, path)
 }
 
 func addonPlans(moves []AddonMove) []NodePlan {
@@ -141,14 +151,14 @@ func addonPlans(moves []AddonMove) []NodePlan {
 }
 
 // checkManagedNodes finds workers that nobody moves.
-func checkManagedNodes(nodes []Node) []Finding {
+func checkManagedNodes(nodes []Node, restarts bool) []Finding {
 	var found []Finding
 	for _, n := range nodes {
 		if !n.Ready {
 			found = append(found, failure(NodeReady, n.Name, "the node is not Ready", "repair it or remove it from the cluster first"))
 		}
 		switch {
-		case n.Replaced || n.Group != "" || n.Keeper.FollowsByItself():
+		case n.Replaced || n.Group != "" || n.Keeper.FollowsByItself() || n.Keeper == KeptByFargate && restarts:
 		case n.Keeper == KeptByFargate:
 			found = append(found, Finding{ID: NodeUnmanaged, Severity: SeverityInfo, Target: n.Name, Message: "its pod stays at " + n.Kubelet.String() + " until it is made anew",
 				Remedy: "kubectl rollout restart its deployment afterwards"})
@@ -188,7 +198,7 @@ func (p Policy) chooseOffered(m Managed) (Version, []Finding) {
 	if p.FollowsMinors() {
 		for _, o := range m.Offered {
 			if wanted := int(o.Version.minor) - p.less; wanted > int(target.minor) {
-				target = Version{major: target.major, minor: uint64(wanted)}
+				target = Version{major: target.major, minor: uint64(wanted), whole: true}
 			}
 		}
 	}
@@ -216,4 +226,4 @@ func InsightsAgainst(all []ManagedInsight, v Version) []Finding {
 }
 
 // typicalManaged are typical durations of a provider's updates. Source: reports of EKS users; a control plane takes 8 to 15 minutes.
-var typicalManaged = map[Step]time.Duration{UpdateControlPlane: 10 * time.Minute, RollBackControlPlane: 10 * time.Minute, UpdateAddon: time.Minute, UpdateNodeGroup: 15 * time.Minute, AwaitNodes: 15 * time.Minute}
+var typicalManaged = map[Step]time.Duration{UpdateControlPlane: 10 * time.Minute, RollBackControlPlane: 10 * time.Minute, UpdateAddon: time.Minute, UpdateNodeGroup: 15 * time.Minute, AwaitNodes: 15 * time.Minute, RestartFargate: 5 * time.Minute}

@@ -26,7 +26,7 @@ func managedSettings() Settings {
 		{Name: "own", Selector: "own=true", Strategy: AddNewNodes, MaxSurge: AtMost(1), Provider: "asg"}, {Name: DefaultPool, Strategy: Rolling}}}
 }
 
-// walked is what is done, in order: "v1.35.0: addon/coredns, control-plane | nodegroup/workers".
+// walked is what is done, in order: "v1.35: addon/coredns, control-plane | nodegroup/workers".
 func walked(p Plan) []string {
 	var all []string
 	for _, h := range p.Hops {
@@ -44,13 +44,13 @@ func walked(p Plan) []string {
 
 func TestManagedPlanOverThreeMinors(t *testing.T) {
 	c := managedCluster(34)
-	c.Managed.Addons[0].Versions[0].DefaultFor = []Version{release(37)}
-	p := MakePlan(c, Wanted{Target: MustVersion("v1.37.0")}, managedSettings())
+	c.Managed.Addons[0].Versions[0].DefaultFor = []Version{minor(37)}
+	p := MakePlan(c, Wanted{Target: minor(37)}, managedSettings())
 	require.Empty(t, p.Errors())
 	require.Equal(t, []string{
-		"v1.35.0: addon/coredns, control-plane, addon/kube-proxy | ",
-		"v1.36.0: control-plane, addon/kube-proxy | ",
-		"v1.37.0: addon/coredns, control-plane, addon/kube-proxy | nodegroup/workers, ip-3, addon/vpc-cni",
+		"v1.35: addon/coredns, control-plane, addon/kube-proxy | ",
+		"v1.36: control-plane, addon/kube-proxy | ",
+		"v1.37: addon/coredns, control-plane, addon/kube-proxy | nodegroup/workers, ip-3, addon/vpc-cni",
 	}, walked(p), "nodes move once, and the other add-ons last")
 	require.Equal(t, AddonMove{"coredns", "v1.11.4-eksbuild.2", "v1.11.4-eksbuild.10"}, p.Hops[0].ControlPlane[0].Addon)
 	phases := p.Hops[0].Phases()
@@ -62,7 +62,7 @@ func TestManagedPlanOverThreeMinors(t *testing.T) {
 	require.Greater(t, p.Estimate.Std().Minutes(), 45.0, "three control planes and a node group")
 	require.NotEmpty(t, p.Unskippable(1, p.Hops[0].ControlPlane[1]))
 	require.Empty(t, p.Unskippable(1, p.Hops[0].ControlPlane[0]))
-	require.Empty(t, p.Changes(1, MakePlan(after(t, c, p.Hops[0]), Wanted{Target: MustVersion("v1.37.0")}, managedSettings())), "the rest is as it was planned")
+	require.Empty(t, p.Changes(1, MakePlan(after(t, c, p.Hops[0]), Wanted{Target: minor(37)}, managedSettings())), "the rest is as it was planned")
 }
 
 // after is the cluster as the hop leaves it.
@@ -82,19 +82,58 @@ func after(t *testing.T, c Cluster, h Hop) Cluster {
 func TestManagedPlanEveryMinor(t *testing.T) {
 	s := managedSettings()
 	s.WorkerPath = EveryMinor
-	p := MakePlan(managedCluster(35), Wanted{Target: MustVersion("v1.37.0")}, s)
+	p := MakePlan(managedCluster(35), Wanted{Target: minor(37)}, s)
 	require.Equal(t, []string{
-		"v1.36.0: addon/coredns, control-plane, addon/kube-proxy | nodegroup/workers",
-		"v1.37.0: control-plane, addon/kube-proxy | nodegroup/workers, ip-3",
+		"v1.36: addon/coredns, control-plane, addon/kube-proxy | nodegroup/workers",
+		"v1.37: control-plane, addon/kube-proxy | nodegroup/workers, ip-3",
 	}, walked(p))
 }
 
 func TestNodesThatReplaceThemselvesAreWaitedFor(t *testing.T) {
 	c := managedCluster(36)
 	c.Nodes[2].Replaced, c.Nodes[2].Keeper = false, KeptByKarpenter
-	p := MakePlan(c, Wanted{Target: MustVersion("v1.37.0")}, managedSettings())
+	p := MakePlan(c, Wanted{Target: minor(37)}, managedSettings())
 	require.NotContains(t, ids(p.Findings), NodeUnmanaged)
-	require.Equal(t, []string{"v1.37.0: addon/coredns, control-plane, addon/kube-proxy | nodegroup/workers, self-replacing-nodes"}, walked(p))
+	require.Equal(t, []string{"v1.37: addon/coredns, control-plane, addon/kube-proxy | nodegroup/workers, self-replacing-nodes"}, walked(p))
+}
+
+func TestPodsOnFargateAreRestartedByRequest(t *testing.T) {
+	c := managedCluster(36)
+	c.Managed.Fargate = []string{"batch"}
+	c.Nodes[2].Replaced, c.Nodes[2].Keeper = false, KeptByFargate
+	s := managedSettings()
+	p := MakePlan(c, Wanted{Target: minor(37)}, s)
+	require.Contains(t, ids(p.Findings), NodeUnmanaged)
+	require.Equal(t, []string{"v1.37: addon/coredns, control-plane, addon/kube-proxy | nodegroup/workers"}, walked(p), "unless somebody asks for it they are left alone")
+
+	s.RestartFargate = true
+	p = MakePlan(c, Wanted{Target: minor(37)}, s)
+	require.Empty(t, p.Errors())
+	require.NotContains(t, ids(p.Findings), NodeUnmanaged)
+	require.Equal(t, []string{"v1.37: addon/coredns, control-plane, addon/kube-proxy | nodegroup/workers, pods-on-fargate"}, walked(p))
+	restart := p.Hops[0].Workers[1]
+	require.Equal(t, []Step{RestartFargate}, restart.Steps)
+	require.Empty(t, p.Unskippable(1, restart))
+
+	// Over more minors than a kubelet may stay behind they move on the way, too.
+	c = managedCluster(34)
+	c.Nodes[2].Replaced, c.Nodes[2].Keeper, c.Nodes[2].Kubelet = false, KeptByFargate, MustVersion("v1.32.9")
+	p = MakePlan(c, Wanted{Target: minor(37)}, s)
+	require.Empty(t, p.Errors())
+	require.Equal(t, []string{
+		"v1.35: addon/coredns, control-plane, addon/kube-proxy | pods-on-fargate",
+		"v1.36: control-plane, addon/kube-proxy | ",
+		"v1.37: addon/coredns, control-plane, addon/kube-proxy | nodegroup/workers, pods-on-fargate",
+	}, walked(p))
+	require.Empty(t, p.Changes(1, MakePlan(after(t, c, p.Hops[0]), Wanted{Target: minor(37)}, s)), "the rest is as it was planned")
+}
+
+func TestCommandsOfManagedClustersNeedAHost(t *testing.T) {
+	s := managedSettings()
+	s.Hooks = []Hook{{Name: "a", When: BeforeHop, Kind: CommandHook}, {Name: "b", When: BeforeHop, Kind: HTTPHook}, {Name: "c", When: BeforeNode, Kind: CommandHook}, {Name: "d", When: AfterHop, Kind: CommandHook, Host: "bastion", HostOutside: true}}
+	p := MakePlan(managedCluster(36), Wanted{Target: minor(37)}, s)
+	require.Len(t, p.Errors(), 1)
+	require.Equal(t, "a: it runs on the first control plane node's host, and the provider has that; say under host where it runs, or make it a Job", p.Errors()[0].String())
 }
 
 func TestManagedPlanFinishesWhatWasLeft(t *testing.T) {
@@ -102,12 +141,12 @@ func TestManagedPlanFinishesWhatWasLeft(t *testing.T) {
 	for _, n := range []int{0, 1} {
 		c.Nodes[n].Kubelet = MustVersion("v1.36.3")
 	}
-	c.Managed.NodeGroups[0].Version = release(36)
-	p := MakePlan(c, Wanted{Target: MustVersion("v1.37.0")}, managedSettings())
+	c.Managed.NodeGroups[0].Version = minor(36)
+	p := MakePlan(c, Wanted{Target: minor(37)}, managedSettings())
 	require.Empty(t, p.Errors())
-	require.Equal(t, []string{"v1.37.0:  | nodegroup/workers"}, walked(p))
-	c.Managed.NodeGroups[0].Version = release(37)
-	require.Empty(t, MakePlan(c, Wanted{Target: MustVersion("v1.37.0")}, managedSettings()).Hops)
+	require.Equal(t, []string{"v1.37:  | nodegroup/workers"}, walked(p))
+	c.Managed.NodeGroups[0].Version = minor(37)
+	require.Empty(t, MakePlan(c, Wanted{Target: minor(37)}, managedSettings()).Hops)
 }
 
 func TestManagedPlanIsRefused(t *testing.T) {
@@ -116,25 +155,25 @@ func TestManagedPlanIsRefused(t *testing.T) {
 		says   string
 	}{
 		"insight":   {func(c *Cluster) { c.Managed.Status = "FAILED" }, "the control plane is FAILED"},
-		"downgrade": {func(c *Cluster) { c.Managed.Version = release(38) }, "is a downgrade"},
+		"downgrade": {func(c *Cluster) { c.Managed.Version = minor(38) }, "is a downgrade"},
 		"node":      {func(c *Cluster) { c.Nodes[0].Ready = false }, "the node is not Ready"},
 	} {
 		c := managedCluster(36)
 		of.change(&c)
-		p := MakePlan(c, Wanted{Target: MustVersion("v1.37.0")}, managedSettings())
+		p := MakePlan(c, Wanted{Target: minor(37)}, managedSettings())
 		require.True(t, p.Refused(), name)
 		require.Contains(t, p.Errors()[0].String(), of.says)
 		require.Empty(t, p.Hops)
 	}
 	c := managedCluster(36)
 	c.Nodes[2].Replaced = false
-	p := MakePlan(c, Wanted{Target: MustVersion("v1.37.0")}, managedSettings())
+	p := MakePlan(c, Wanted{Target: minor(37)}, managedSettings())
 	require.Empty(t, p.Errors())
 	require.Contains(t, ids(p.Findings), NodeUnmanaged)
 }
 
 func TestPoliciesOfManaged(t *testing.T) {
-	for text, want := range map[string]Version{"newest-patch": release(34), "newest-minor": release(37), "newest-minor-less-1": release(36)} {
+	for text, want := range map[string]Version{"newest-patch": minor(34), "newest-minor": minor(37), "newest-minor-less-1": minor(36)} {
 		policy, err := ParsePolicy(text)
 		require.NoError(t, err, text)
 		p := MakePlan(managedCluster(34), Wanted{Policy: policy}, managedSettings())
@@ -153,11 +192,11 @@ func TestGoingBack(t *testing.T) {
 	for i := range c.Nodes {
 		c.Nodes[i].Kubelet = MustVersion("v1.35.3")
 	}
-	c.Managed.NodeGroups[0].Version = release(35)
+	c.Managed.NodeGroups[0].Version = minor(35)
 	c.Managed.Addons[1].Version = "v1.35.1-eksbuild.1"
 	p = MakePlan(c, Wanted{RollBack: true, Now: now}, managedSettings())
 	require.Empty(t, p.Errors())
-	require.Equal(t, []string{"v1.35.0: control-plane | "}, walked(p))
+	require.Equal(t, []string{"v1.35: control-plane | "}, walked(p))
 	require.Equal(t, []Step{RollBackControlPlane}, p.Hops[0].ControlPlane[0].Steps)
 
 	p = MakePlan(c, Wanted{RollBack: true, Now: now.Add(8 * 24 * time.Hour)}, managedSettings())

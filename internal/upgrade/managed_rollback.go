@@ -59,5 +59,5 @@ func CheckRollback(m Managed, now time.Time) []Finding {
 
 // previousMinor is the minor before the control plane's.
 func (m Managed) previousMinor() Version {
-	return Version{major: m.Version.major, minor: max(m.Version.minor, 1) - 1}
+	return Version{major: m.Version.major, minor: max(m.Version.minor, 1) - 1, whole: true}
 }

@@ -10,11 +10,13 @@ import (
 )
 
 // eks is a control plane at v1.n with nothing in the way of going on by three minors.
+func minor(n int) Version { return release(n).Whole() }
+
 func eks(n int) Managed {
-	m := Managed{Provider: ProviderEKS, Name: "prod", Version: release(n), Status: "ACTIVE", Support: ExtendedSupport,
+	m := Managed{Provider: ProviderEKS, Name: "prod", Version: minor(n), Status: "ACTIVE", Support: ExtendedSupport,
 		Subnets: []ManagedSubnet{{ID: "subnet-a", Free: 50}, {ID: "subnet-b", Free: 50}}}
 	for i := range 4 {
-		m.Offered = append(m.Offered, ManagedMinor{Version: release(n + i), Support: StandardSupport, StandardUntil: day(2027, time.June, i+1)})
+		m.Offered = append(m.Offered, ManagedMinor{Version: minor(n + i), Support: StandardSupport, StandardUntil: day(2027, time.June, i+1)})
 	}
 	m.Addons = []ManagedAddon{
 		addon("vpc-cni", "v1.19.0-eksbuild.1", good("v1.20.4-eksbuild.2", n, n+3), good("v1.19.0-eksbuild.1", n, n+3)),
@@ -24,7 +26,7 @@ func eks(n int) Managed {
 	for i := range 4 {
 		m.Addons[1].Versions = append(m.Addons[1].Versions, good(fmt.Sprintf("v1.%d.1-eksbuild.1", n+i), n+i, n+i))
 	}
-	m.NodeGroups = []NodeGroup{{Name: "workers", Version: release(n), Status: "ACTIVE", AMIType: "AL2023_x86_64_STANDARD", Desired: 3, Max: 5, MaxUnavailable: 1}}
+	m.NodeGroups = []NodeGroup{{Name: "workers", Version: minor(n), Status: "ACTIVE", AMIType: "AL2023_x86_64_STANDARD", Desired: 3, Max: 5, MaxUnavailable: 1}}
 	return m
 }
 
@@ -36,7 +38,7 @@ func addon(name, version string, versions ...ManagedAddonVersion) ManagedAddon {
 func good(version string, from, to int) ManagedAddonVersion {
 	v := ManagedAddonVersion{Version: version}
 	for n := from; n <= to; n++ {
-		v.For = append(v.For, release(n))
+		v.For = append(v.For, minor(n))
 	}
 	return v
 }
@@ -47,8 +49,8 @@ func TestWayOfManaged(t *testing.T) {
 		way    []Version
 	}{
 		{"v1.34.0", nil}, {"v1.34.7", nil}, {"v1.33.0", nil}, {"v2.35.0", nil},
-		{"v1.35.2", []Version{release(35)}},
-		{"v1.37.0", []Version{release(35), release(36), release(37)}},
+		{"v1.35.2", []Version{minor(35)}},
+		{"v1.37.0", []Version{minor(35), minor(36), minor(37)}},
 	} {
 		target := MustVersion(c.target)
 		m := eks(34)
@@ -59,8 +61,8 @@ func TestWayOfManaged(t *testing.T) {
 		}
 		require.Equal(t, next, m.NextMinor(target), c.target)
 	}
-	require.Equal(t, release(36), eks(34).NextOf(release(35), MustVersion("v1.37.2")))
-	require.True(t, eks(34).NextOf(release(37), MustVersion("v1.37.2")).IsZero())
+	require.Equal(t, minor(36), eks(34).NextOf(minor(35), MustVersion("v1.37.2")))
+	require.True(t, eks(34).NextOf(minor(37), MustVersion("v1.37.2")).IsZero())
 	v, err := ParseMinor("1.37")
 	require.NoError(t, err)
 	require.Equal(t, "1.37", v.MinorNumber())
@@ -71,7 +73,7 @@ func TestWayOfManaged(t *testing.T) {
 // TestAddonsOnTheWay: which add-on goes where, at each of three minors.
 func TestAddonsOnTheWay(t *testing.T) {
 	m := eks(34)
-	m.Addons[0].Versions[0].DefaultFor = []Version{release(37)}
+	m.Addons[0].Versions[0].DefaultFor = []Version{minor(37)}
 	for _, c := range []struct {
 		to     int
 		before []AddonMove
@@ -81,26 +83,26 @@ func TestAddonsOnTheWay(t *testing.T) {
 		{36, nil, []AddonMove{{"kube-proxy", "v1.35.1-eksbuild.1", "v1.36.1-eksbuild.1"}}},
 		{37, []AddonMove{{"coredns", "v1.11.4-eksbuild.10", "v1.12.4-eksbuild.1"}}, []AddonMove{{"kube-proxy", "v1.36.1-eksbuild.1", "v1.37.1-eksbuild.1"}}},
 	} {
-		before, found := m.AddonsBefore(release(c.to))
+		before, found := m.AddonsBefore(minor(c.to))
 		require.Empty(t, found)
 		require.Equal(t, c.before, before, "before v1.%d", c.to)
 		m = m.WithAddons(before)
-		m.Version = release(c.to)
-		after := m.KubeProxyAfter(release(c.to))
+		m.Version = minor(c.to)
+		after := m.KubeProxyAfter(minor(c.to))
 		require.Equal(t, c.after, after, "after v1.%d", c.to)
 		m = m.WithAddons(after)
-		require.Empty(t, m.KubeProxyAfter(release(c.to)), "once is enough")
+		require.Empty(t, m.KubeProxyAfter(minor(c.to)), "once is enough")
 	}
-	require.Equal(t, []AddonMove{{"vpc-cni", "v1.19.0-eksbuild.1", "v1.20.4-eksbuild.2"}}, m.AddonsAfter(release(37)))
-	require.Empty(t, m.WithAddons(m.AddonsAfter(release(37))).AddonsAfter(release(37)))
+	require.Equal(t, []AddonMove{{"vpc-cni", "v1.19.0-eksbuild.1", "v1.20.4-eksbuild.2"}}, m.AddonsAfter(minor(37)))
+	require.Empty(t, m.WithAddons(m.AddonsAfter(minor(37))).AddonsAfter(minor(37)))
 }
 
 func TestOrderOfAddons(t *testing.T) {
-	m := Managed{Version: release(34)}
+	m := Managed{Version: minor(34)}
 	for _, name := range []string{"zeta", "aws-ebs-csi-driver", "kube-proxy", "vpc-cni", "alpha", "coredns"} {
 		m.Addons = append(m.Addons, addon(name, "v1.0.0", good("v1.1.0", 34, 35), good("v1.0.0", 34, 34)))
 	}
-	moves, found := m.AddonsBefore(release(35))
+	moves, found := m.AddonsBefore(minor(35))
 	require.Empty(t, found)
 	var names []string
 	for _, move := range moves {
@@ -113,7 +115,7 @@ func TestChoiceOfAddonVersion(t *testing.T) {
 	both := func(version string, recommended bool) ManagedAddonVersion {
 		v := good(version, 34, 35)
 		if recommended {
-			v.DefaultFor = []Version{release(35)}
+			v.DefaultFor = []Version{minor(35)}
 		}
 		return v
 	}
@@ -130,8 +132,8 @@ func TestChoiceOfAddonVersion(t *testing.T) {
 		"unless it is recommended":          {[]ManagedAddonVersion{both("stable", true)}, "stable"},
 		"none":                              {[]ManagedAddonVersion{good("v1.0.0", 34, 34)}, ""},
 	} {
-		m := Managed{Version: release(34), Addons: []ManagedAddon{addon("x", "v1.0.0", c.versions...)}}
-		moves, found := m.AddonsBefore(release(35))
+		m := Managed{Version: minor(34), Addons: []ManagedAddon{addon("x", "v1.0.0", c.versions...)}}
+		moves, found := m.AddonsBefore(minor(35))
 		if c.want == "" {
 			require.Empty(t, moves, name)
 			require.Len(t, found, 1, name)
@@ -144,7 +146,7 @@ func TestChoiceOfAddonVersion(t *testing.T) {
 
 func TestChoicesOfAddon(t *testing.T) {
 	recommended := good("v1.1.0", 34, 35)
-	recommended.DefaultFor = []Version{release(34)}
+	recommended.DefaultFor = []Version{minor(34)}
 	a := addon("x", "v1.0.2", good("v1.0.1", 34, 34), good("v1.0.2", 34, 34), good("v1.0.3", 34, 34), good("v1.2.0", 34, 35), recommended, good("v1.1.5", 34, 35), good("v1.10.0", 35, 35))
 	var names []string
 	for _, v := range a.Choices() {
@@ -167,23 +169,23 @@ func TestGroupsThatMove(t *testing.T) {
 	} {
 		g := NodeGroup{Name: "g"}
 		if c.group > 0 {
-			g.Version = release(c.group)
+			g.Version = minor(c.group)
 		}
 		next := Version{}
 		if c.next > 0 {
-			next = release(c.next)
+			next = minor(c.next)
 		}
-		require.Equal(t, c.want, g.MustMove(release(c.to), next, c.path), "%+v", c)
+		require.Equal(t, c.want, g.MustMove(minor(c.to), next, c.path), "%+v", c)
 	}
-	m := Managed{NodeGroups: []NodeGroup{{Name: "c", Version: release(35)}, {Name: "b", Version: release(34)}, {Name: "a", Version: release(32)}}}
-	move, wait := m.MovingGroups(release(35), release(36), FewestDrains)
+	m := Managed{NodeGroups: []NodeGroup{{Name: "c", Version: minor(35)}, {Name: "b", Version: minor(34)}, {Name: "a", Version: minor(32)}}}
+	move, wait := m.MovingGroups(minor(35), minor(36), FewestDrains)
 	require.Equal(t, []NodeGroup{m.NodeGroups[2]}, move)
 	require.Equal(t, []NodeGroup{m.NodeGroups[1]}, wait)
 }
 
 func TestNothingInTheWayOfManaged(t *testing.T) {
-	require.Empty(t, CheckManaged(eks(34), release(37), FewestDrains, day(2026, time.November, 1)))
-	require.Empty(t, CheckManaged(eks(34), release(34), FewestDrains, day(2026, time.November, 1)))
+	require.Empty(t, CheckManaged(eks(34), minor(37), FewestDrains, day(2026, time.November, 1)))
+	require.Empty(t, CheckManaged(eks(34), minor(34), FewestDrains, day(2026, time.November, 1)))
 }
 
 // TestFindingsOfManaged changes one thing at a time.
@@ -194,7 +196,7 @@ func TestFindingsOfManaged(t *testing.T) {
 		path   WorkerPath
 		want   string // severity, id, text
 	}{
-		"a downgrade":      {func(m *Managed) { m.Version = release(38) }, "", "error version-path: prod: v1.38.0 to v1.37.0 is a downgrade, which Kubernetes does not support; choose a target of v1.38.0 or newer"},
+		"a downgrade":      {func(m *Managed) { m.Version = minor(38) }, "", "error version-path: prod: v1.38 to v1.37 is a downgrade, which Kubernetes does not support; choose a target of v1.38 or newer"},
 		"failed":           {func(m *Managed) { m.Status = "FAILED" }, "", "error managed-status: prod: the control plane is FAILED, wanted ACTIVE; wait, or have the provider repair it"},
 		"an issue":         {func(m *Managed) { m.Issues = []ManagedIssue{{"Ec2SubnetNotFound", ""}} }, "", "error managed-status: prod: the provider reports Ec2SubnetNotFound; put it right first: an update needs the same"},
 		"another's update": {func(m *Managed) { m.Update = &ManagedUpdate{ID: "u-1", Type: "LoggingUpdate"} }, "", "error managed-update: prod: LoggingUpdate u-1 is under way; wait for its end"},
@@ -203,7 +205,7 @@ func TestFindingsOfManaged(t *testing.T) {
 		}, "", "warning managed-update: prod: somebody has begun VersionUpdate u-1 to v1.35 already; it is waited for"},
 		"not offered": {func(m *Managed) { m.Offered = m.Offered[:3] }, "", "error managed-version: prod: the provider does not offer v1.37; choose a target that it offers"},
 		"an insight's error": {func(m *Managed) {
-			m.Insights = []ManagedInsight{{Name: "Deprecated APIs", Version: release(35), Status: InsightError, Reason: "2 in use", Recommendation: "move on", Resources: []string{"/apis/x"}}, {Version: release(38), Status: InsightError}, {Rollback: true, Status: InsightError}}
+			m.Insights = []ManagedInsight{{Name: "Deprecated APIs", Version: minor(35), Status: InsightError, Reason: "2 in use", Recommendation: "move on", Resources: []string{"/apis/x"}}, {Version: minor(38), Status: InsightError}, {Rollback: true, Status: InsightError}}
 		}, "", "error managed-insight: /apis/x: insight «Deprecated APIs» says 2 in use (for v1.35); move on, or waive managed-insight"},
 		"an insight's warning": {func(m *Managed) {
 			m.Insights = []ManagedInsight{{Name: "Skew", Status: InsightWarning}}
@@ -227,8 +229,8 @@ func TestFindingsOfManaged(t *testing.T) {
 		}, "",
 			"error node-group-health: workers: the node group is ACTIVE, AsgInstanceLaunchFailures: no capacity; put it right first: its update would fail"},
 		"a busy group":   {func(m *Managed) { m.NodeGroups[0].Update = &ManagedUpdate{ID: "u", Type: "ConfigUpdate"} }, "", "error managed-update: workers: ConfigUpdate u is under way; wait for its end"},
-		"an old group":   {func(m *Managed) { m.NodeGroups[0].Version = release(31) }, "", "warning node-group-skew: workers: it is v1.31, the control plane v1.34; it is brought to v1.34 before the control plane goes on"},
-		"a group behind": {func(m *Managed) { m.NodeGroups[0].Version = release(33) }, EveryMinor, "warning node-group-skew: workers: it is v1.33, the control plane v1.34; it is brought to v1.34 before the control plane goes on"},
+		"an old group":   {func(m *Managed) { m.NodeGroups[0].Version = minor(31) }, "", "warning node-group-skew: workers: it is v1.31, the control plane v1.34; it is brought to v1.34 before the control plane goes on"},
+		"a group behind": {func(m *Managed) { m.NodeGroups[0].Version = minor(33) }, EveryMinor, "warning node-group-skew: workers: it is v1.33, the control plane v1.34; it is brought to v1.34 before the control plane goes on"},
 		"no image":       {func(m *Managed) { m.NodeGroups[0].AMIType, m.NodeGroups[0].Template = CustomImage, "lt-1" }, "", "error node-group-image: workers: its image is a custom one, and no version of its launch template says what comes next; make a version of lt-1 with the new image, and make it the default"},
 		"the old image": {func(m *Managed) {
 			g := &m.NodeGroups[0]
@@ -237,12 +239,11 @@ func TestFindingsOfManaged(t *testing.T) {
 		"all at once":                   {func(m *Managed) { m.NodeGroups[0].MaxUnavailablePercent = 100 }, "", "warning node-group-unavailable: workers: its update config lets all 3 nodes be drained at the same time; lower maxUnavailable"},
 		"all gone at once":              {func(m *Managed) { m.NodeGroups[0].MaxUnavailable, m.NodeGroups[0].Minimal = 3, true }, "", "error node-group-unavailable: workers: its update config lets all 3 nodes be away at the same time, and old ones end before new ones start; lower maxUnavailable, or set the update strategy to DEFAULT"},
 		"nodes that move by themselves": {func(m *Managed) { m.AutoMode = true }, "", "info managed-nodes: prod: EKS Auto Mode replaces its nodes by itself after the control plane; they are waited for"},
-		"pods on Fargate":               {func(m *Managed) { m.Fargate = []string{"fp"} }, "", "warning managed-nodes: fp: pods on Fargate keep their kubelet until they are made anew; restart their workloads after each minor"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := eks(34)
 			c.change(&m)
-			found := CheckManaged(m, release(37), c.path, now)
+			found := CheckManaged(m, minor(37), c.path, now)
 			require.Len(t, found, 1, "%v", found)
 			require.Equal(t, c.want, fmt.Sprintf("%s %s: %s", found[0].Severity, found[0].ID, found[0]))
 		})
@@ -266,7 +267,7 @@ func TestRollback(t *testing.T) {
 	now := day(2026, time.November, 10)
 	back := eks(34)
 	back.UpgradedAt = day(2026, time.November, 8)
-	back.NodeGroups[0].Version = release(33)
+	back.NodeGroups[0].Version = minor(33)
 	back.Addons[1].Version = "v1.33.3-eksbuild.1"
 	require.Empty(t, CheckRollback(back, now))
 	for name, c := range map[string]struct {
@@ -279,15 +280,15 @@ func TestRollback(t *testing.T) {
 		"an insight": {func(m *Managed) {
 			m.Insights = []ManagedInsight{{Name: "Fields", Rollback: true, Status: InsightError, Reason: "new"}, {Status: InsightError}}
 		}, "error: prod: insight «Fields» says new"},
-		"new nodes":      {func(m *Managed) { m.NodeGroups[0].Version = release(34) }, "error: workers: its nodes are v1.34, newer than v1.33; bring the node group back first"},
+		"new nodes":      {func(m *Managed) { m.NodeGroups[0].Version = minor(34) }, "error: workers: its nodes are v1.34, newer than v1.33; bring the node group back first"},
 		"new kube-proxy": {func(m *Managed) { m.Addons[1].Version = "v1.34.1-eksbuild.1" }, "error: kube-proxy: v1.34.1-eksbuild.1 is newer than v1.33; bring it back first"},
 		"policy": {func(m *Managed) {
-			m.Support, m.Offered = StandardSupport, append(m.Offered, ManagedMinor{Version: release(33), Support: ExtendedSupport})
+			m.Support, m.Offered = StandardSupport, append(m.Offered, ManagedMinor{Version: minor(33), Support: ExtendedSupport})
 		}, "error: prod: v1.33 is in extended support, and the upgrade policy is STANDARD; set the upgrade policy to EXTENDED first"},
 		"Fargate": {func(m *Managed) { m.Fargate = []string{"fp"} }, "warning: fp: pods on Fargate that were made since the upgrade are newer than v1.33; delete them first: they are made anew"},
 	} {
 		m := eks(34)
-		m.UpgradedAt, m.NodeGroups[0].Version, m.Addons[1].Version = back.UpgradedAt, release(33), back.Addons[1].Version
+		m.UpgradedAt, m.NodeGroups[0].Version, m.Addons[1].Version = back.UpgradedAt, minor(33), back.Addons[1].Version
 		c.change(&m)
 		found := CheckRollback(m, now)
 		require.Len(t, found, 1, name)

@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,14 @@ type Wanted struct {
 	LeaveOut []string
 	// Now is when the plan is made; zero where it does not matter.
 	Now time.Time
+}
+
+// Check says what a cluster of such settings cannot be asked for.
+func (w Wanted) Check(s Settings) error {
+	if w.Target.IsWhole() && !s.Managed() {
+		return fmt.Errorf("%q names no release, wanted a version like %s.2: only where a provider runs the control plane it chooses the patch", w.Target, w.Target)
+	}
+	return nil
 }
 
 // MakePlan decides what will be done to bring an observed cluster to what is wanted. It never fails: what stands in the
@@ -302,6 +311,9 @@ func (h Hop) leaves(nodes []Node) []Node {
 		plan, moved := plans[n.Name]
 		if !moved && n.Group != "" {
 			plan, moved = plans[nodeGroupPrefix+n.Group]
+		}
+		if !moved && n.Keeper == KeptByFargate {
+			plan, moved = plans[fargatePods]
 		}
 		if !moved {
 			continue

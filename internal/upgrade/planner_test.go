@@ -712,3 +712,11 @@ func BenchmarkPlan(b *testing.B) {
 		}
 	}
 }
+
+func TestAMinorIsATargetOnlyOfManagedControlPlanes(t *testing.T) {
+	whole := Wanted{Target: MustVersion("v1.37.0").Whole()}
+	require.EqualError(t, whole.Check(Settings{}), `"v1.37" names no release, wanted a version like v1.37.2: only where a provider runs the control plane it chooses the patch`)
+	require.Error(t, whole.Check(Settings{Provider: ProviderBinaries}))
+	require.NoError(t, whole.Check(Settings{Provider: ProviderEKS}))
+	require.NoError(t, Wanted{Target: MustVersion("v1.37.0")}.Check(Settings{}))
+}

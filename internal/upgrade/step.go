@@ -24,7 +24,8 @@ const (
 	RollBackControlPlane Step = "rollBackControlPlane"
 	UpdateAddon          Step = "updateAddon"
 	UpdateNodeGroup      Step = "updateNodeGroup"
-	AwaitNodes           Step = "awaitNodes" // that are replaced by themselves
+	AwaitNodes           Step = "awaitNodes"     // that are replaced by themselves
+	RestartFargate       Step = "restartFargate" // the workloads whose pods are there
 
 	StopPods Step = "stopPods" // in place of DrainNode: budgets are not asked
 
@@ -70,6 +71,8 @@ func (s Step) Title() string {
 		return "Update node group"
 	case AwaitNodes:
 		return "Wait until nodes have replaced themselves"
+	case RestartFargate:
+		return "Restart the workloads on Fargate"
 	case StopPods:
 		return "Stop pods"
 	case AddNode:

@@ -2,15 +2,17 @@ package upgrade
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/Masterminds/semver/v3"
 )
 
-// Version is a Kubernetes release such as v1.37.2. The zero value means "not known". Versions compare with ==;
-// in JSON and text they read "v1.37.2", and the zero value reads "".
+// Version is a Kubernetes release such as v1.37.2, or a minor such as v1.37 of which somebody else chooses the release. The
+// zero value means "not known". Versions compare with ==; in JSON and text they read "v1.37.2", and the zero value reads "".
 type Version struct {
 	major, minor, patch uint64
 	pre                 string
+	whole               bool // the minor, whichever release of it
 }
 
 // ParseVersion reads "v1.37.2" or "1.37.2". All three numbers are required; a leading "v" is not. Build metadata
@@ -21,6 +23,16 @@ func ParseVersion(s string) (Version, error) {
 		return Version{}, fmt.Errorf("%q is not a Kubernetes version, wanted one like v1.37.2", s)
 	}
 	return Version{major: v.Major(), minor: v.Minor(), patch: v.Patch(), pre: v.Prerelease()}, nil
+}
+
+// ParseTarget reads what a person wants to reach: a version, or a minor such as "v1.37".
+func ParseTarget(s string) (Version, error) {
+	if strings.Count(s, ".") == 1 {
+		if v, err := ParseVersion(s + ".0"); err == nil {
+			return v.Whole(), nil
+		}
+	}
+	return ParseVersion(s)
 }
 
 // ParseVersions reads several; the error is the first one's.
@@ -62,6 +74,9 @@ func (v Version) String() string {
 
 // Number renders "1.37.2", as package managers write it.
 func (v Version) Number() string {
+	if v.whole {
+		return v.MinorNumber()
+	}
 	s := fmt.Sprintf("%d.%d.%d", v.major, v.minor, v.patch)
 	if v.pre != "" {
 		s += "-" + v.pre
@@ -74,6 +89,18 @@ func (v Version) Minor() uint64 { return v.minor }
 
 // MinorString renders "v1.37", as package repositories name their folders.
 func (v Version) MinorString() string { return fmt.Sprintf("v%d.%d", v.major, v.minor) }
+
+// MinorNumber renders "1.37", as providers of control planes write versions.
+func (v Version) MinorNumber() string { return strings.TrimPrefix(v.MinorString(), "v") }
+
+// Whole is the minor of v, whichever release of it.
+func (v Version) Whole() Version { return Version{major: v.major, minor: v.minor, whole: true} }
+
+// IsWhole reports whether it is a minor, of which no release is named.
+func (v Version) IsWhole() bool { return v.whole }
+
+// Reaches reports whether v is what w asks for: the same, or a release of w where that is a minor.
+func (v Version) Reaches(w Version) bool { return v == w || w.whole && v.SameMinor(w) }
 
 // IsZero reports whether the version is not known.
 func (v Version) IsZero() bool { return v == Version{} }
@@ -99,8 +126,10 @@ func (v Version) AtLeastMinor(major, minor uint64) bool {
 	return v.major > major || v.major == major && v.minor >= minor
 }
 
-// nextMinor is the first release of the minor after v's.
-func (v Version) nextMinor() Version { return Version{major: v.major, minor: v.minor + 1} }
+// nextMinor is the first release of the minor after v's, or that minor.
+func (v Version) nextMinor() Version {
+	return Version{major: v.major, minor: v.minor + 1, whole: v.whole}
+}
 
 func (v Version) semver() *semver.Version {
 	return semver.New(v.major, v.minor, v.patch, v.pre, "")
@@ -115,7 +144,7 @@ func (v *Version) UnmarshalText(text []byte) error {
 		*v = Version{}
 		return nil
 	}
-	parsed, err := ParseVersion(string(text))
+	parsed, err := ParseTarget(string(text))
 	if err != nil {
 		return err
 	}

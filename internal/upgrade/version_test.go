@@ -25,6 +25,28 @@ func TestParseVersion(t *testing.T) {
 	}
 }
 
+func TestParseTarget(t *testing.T) {
+	for text, want := range map[string]string{"v1.37": "v1.37", "1.37": "v1.37", "1.37.2": "v1.37.2"} {
+		v, err := ParseTarget(text)
+		require.NoError(t, err, text)
+		require.Equal(t, want, v.String())
+		require.Equal(t, v.IsWhole(), want == "v1.37")
+		var back Version
+		require.NoError(t, back.UnmarshalText([]byte(want)))
+		require.Equal(t, v, back)
+	}
+	for _, text := range []string{"", "1", "v1.", "1.37.", "v1.x", "1.37-rc.1", "1.37-rc", "1.37+k3s1", "latest"} {
+		_, err := ParseTarget(text)
+		require.ErrorContains(t, err, "is not a Kubernetes version, wanted one like v1.37.2", text)
+	}
+	whole := MustVersion("v1.37.2").Whole()
+	require.Equal(t, "1.37", whole.Number())
+	require.Equal(t, "v1.38", whole.nextMinor().String())
+	require.True(t, MustVersion("v1.37.2").Reaches(whole))
+	require.False(t, MustVersion("v1.36.2").Reaches(whole))
+	require.False(t, whole.Reaches(MustVersion("v1.37.2")))
+}
+
 func TestVersionOrder(t *testing.T) {
 	ordered := []string{"v1.9.11", "v1.10.0-rc.1", "v1.10.0", "v1.36.3", "v1.37.0", "v1.37.2", "v2.0.0"}
 	for i := range ordered {

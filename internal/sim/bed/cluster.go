@@ -75,7 +75,7 @@ func (b *Bed) permitPawl(ctx context.Context) error {
 		rule("", "configmaps", "get", "list", "watch"), rule("apps", "daemonsets", "get", "list", "watch"),
 		rule("policy", "poddisruptionbudgets", "get", "list", "watch"), rule("coordination.k8s.io", "leases", "get", "list", "watch"),
 		rule("", "pods/eviction", "create"), rule("", "persistentvolumes", "list"), rule("", "persistentvolumeclaims", "list"),
-		rule("", "services", "get"), rule("discovery.k8s.io", "endpointslices", "list"), rule("apps", "deployments", "get", "list"),
+		rule("", "services", "get"), rule("discovery.k8s.io", "endpointslices", "list"), rule("apps", "deployments", "get", "list", "patch"), rule("apps", "statefulsets", "list", "patch"),
 		rule("batch", "jobs", "create", "get"), rule("", "pods/log", "get"),
 		rule("admissionregistration.k8s.io", "*", "list"), rule("apiextensions.k8s.io", "customresourcedefinitions", "list"),
 		rule("certificates.k8s.io", "*", "list"), rule("coordination.k8s.io", "leasecandidates", "list"),

@@ -63,7 +63,7 @@ func TestBadInputNeedsNoServer(t *testing.T) {
 	t.Setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
 	for _, tc := range []struct{ args, want string }{
 		{"plan lab", "plan lab: no target: say --to v1.37.2"},
-		{"plan lab --to 1.37", `plan lab: "1.37" is not a Kubernetes version`},
+		{"plan lab --to 1", `plan lab: "1" is not a Kubernetes version`},
 		{"start lab --to latest", `start lab: "latest" is not a Kubernetes version`},
 		{"plan lab --to v1.37.2 --through v1.36", `plan lab: --through: "v1.36" is not a Kubernetes version`},
 		{"plan ../lab --to v1.37.2", `plan: "../lab" is not a cluster's name`},
@@ -75,7 +75,7 @@ func TestBadInputNeedsNoServer(t *testing.T) {
 		{"plan --inventory no-such-file --to v1.37.2", "plan: read the inventory: open no-such-file: no such file"},
 		{"plan --inventory testdata/not-an-inventory.yaml --to v1.37.2", `unknown field "nodes"`},
 		{"plan --inventory testdata/empty.yaml --to v1.37.2", "it has no cluster; wanted what `pawl inventory CLUSTER` wrote"},
-		{"plan --inventory testdata/inventory.yaml --to 1.37", `plan lab: "1.37" is not a Kubernetes version`},
+		{"plan --inventory testdata/inventory.yaml --to 1.37", `plan lab: "v1.37" names no release, wanted a version like v1.37.2`},
 		{"plan", "accepts 1 arg(s), received 0"},
 		{"plan lab --two v1.37.2", "unknown flag: --two"},
 		{"upgrade lab", `unknown command "upgrade"`},

@@ -80,8 +80,10 @@ if it is still needed. Without a node, it is for a step of the whole cluster tha
 				return workflows.DeletePods{Decision: d, Pods: args[2:]}, nil
 			}),
 		decisionCommand(workflows.UpdateSkipDrain, "CLUSTER NODE", "Go on though pods are left on a node whose drain is held",
-			`The pods are there while the kubelet is replaced, which the version skew policy advises against for a new minor.`,
-			`  pawl skip-drain lab w2 --reason "they may be interrupted"`, cobra.ExactArgs(2), plain),
+			`The pods are there while the kubelet is replaced, which the version skew policy advises against for a new minor.
+Of a managed node group that is held, the provider is asked again, by force: pods that their budgets do not let go end
+with their nodes.`,
+			"  pawl skip-drain lab w2 --reason \"they may be interrupted\"\n  pawl skip-drain prod nodegroup/blue --reason \"their owner agrees\"", cobra.ExactArgs(2), plain),
 		decisionCommand(workflows.UpdatePass, "CLUSTER", "Go on without a hook, or in spite of a health gate, that is held",
 			`The hook is not run, or the gate is taken for open, this once. The next one counts again.`,
 			`  pawl pass lab --reason "the alert is known"`, cobra.ExactArgs(1), plain),

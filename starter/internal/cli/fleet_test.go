@@ -26,7 +26,7 @@ func TestBadFleetNeedsNoServer(t *testing.T) {
 	}
 	for _, tc := range []struct{ args, want string }{
 		{"start prod --to v1.37.2", "fleet start: waves: there are none"},
-		{"start prod --to 1.37 --wave a", `fleet start: targetVersion: "1.37" is not a Kubernetes version`},
+		{"start prod --to 1 --wave a", `fleet start: targetVersion: "1" is not a Kubernetes version`},
 		{"plan prod --to v1.37.2 --wave a --wave b,a", "fleet plan: waves: a is named twice"},
 		{"start prod --to v1.37.2 --wave a --max-held -1", "fleet start: maxHeld: is -1, wanted at least 0"},
 		{"start prod --to v1.37.2 --wave a --approve lunch", `"lunch" is no point`},

@@ -32,7 +32,7 @@ func (f *upgradeFlags) addPolicy(c *cobra.Command) {
 
 // add adds them to a command.
 func (f *upgradeFlags) add(c *cobra.Command) {
-	c.Flags().StringVar(&f.to, "to", "", "the Kubernetes version to reach, such as v1.37.2")
+	c.Flags().StringVar(&f.to, "to", "", "the Kubernetes version to reach, such as v1.37.2; of managed control planes the minor, such as v1.37")
 	c.Flags().StringSliceVar(&f.through, "through", nil, "the release of a minor on the way, such as v1.36.3 (default: the newest that all nodes are offered)")
 	c.Flags().StringSliceVar(&f.waive, "waive", nil, "id of a finding that is not to stop the upgrade, such as disk-space")
 }
@@ -49,7 +49,7 @@ func (f *upgradeFlags) wanted(op, cluster string) (upgrade.Wanted, error) {
 	case f.policy != "":
 		w.Policy, err = upgrade.ParsePolicy(f.policy)
 	default:
-		w.Target, err = upgrade.ParseVersion(f.to)
+		w.Target, err = upgrade.ParseTarget(f.to)
 	}
 	if err != nil {
 		return w, exit.Errorf(exit.BadInput, "%s %s: %v", op, cluster, err)

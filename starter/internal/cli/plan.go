@@ -82,6 +82,9 @@ func planFrom(file string, wanted upgradeFlags) (upgrade.Plan, error) {
 	if err != nil {
 		return upgrade.Plan{}, err
 	}
+	if err := w.Check(seen.Settings); err != nil {
+		return upgrade.Plan{}, exit.Errorf(exit.BadInput, "plan %s: %v", seen.Cluster.Name, err)
+	}
 	return seen.Plan(w), nil
 }
 
