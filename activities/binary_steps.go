@@ -105,7 +105,7 @@ func (a *Activities) observeByHand(ctx context.Context, cluster string, s upgrad
 			seen.Hosts = append(seen.Hosts, upgrade.BinaryHost{Node: n.Name, Address: n.Address})
 		}
 	}
-	changes := upgrade.ChangesTo(s.Binaries.Etcd, target(*c))
+	changes := s.Binaries.ChangesTo(target(*c))
 	var group errgroup.Group
 	group.SetLimit(hostsAtOnce)
 	var mu sync.Mutex

@@ -29,7 +29,8 @@ func (c component) set(name, fallback string) string {
 }
 
 // Observe looks at the host and changes nothing on it: which components it has, where and at what version, and what their
-// units give them. Of the changes it looks whether the source has them for this host.
+// units give them. Of the changes that are to be made on it, it looks whether a package is in the way, and whether the
+// source has them for this host.
 func (h *Host) Observe(ctx context.Context, source upgrade.BinarySource, changes []upgrade.BinaryChange) (upgrade.BinaryHost, error) {
 	seen := upgrade.BinaryHost{Node: h.node, Address: h.address}
 	machine, err := h.machine(ctx)
@@ -37,17 +38,34 @@ func (h *Host) Observe(ctx context.Context, source upgrade.BinarySource, changes
 		return seen, err
 	}
 	seen.Machine, seen.Arch = machine, archs[machine]
-	all, err := h.components(ctx)
+	units, err := h.units(ctx)
+	if err != nil {
+		return seen, err
+	}
+	for _, u := range units {
+		if u.load == "loaded" && strings.HasSuffix(path.Base(u.program), upgrade.CloudControllerManager) {
+			seen.CloudControllers = append(seen.CloudControllers, u.id)
+		}
+	}
+	all, err := h.componentsOf(ctx, units)
 	if err != nil {
 		return seen, err
 	}
 	for _, c := range all {
+		if needs(c, changes) && c.Problem == "" {
+			if c.Problem, err = h.packaged(ctx, c); err != nil {
+				return seen, err
+			}
+		}
 		seen.Binaries = append(seen.Binaries, c.Binary)
 	}
 	if seen.Arch == "" {
 		return seen, nil
 	}
 	for _, change := range changes {
+		if !slices.ContainsFunc(all, func(c component) bool { return needs(c, []upgrade.BinaryChange{change}) }) {
+			continue
+		}
 		_, err := h.wantedSum(ctx, source, change, seen.Arch)
 		switch {
 		case fault.Is(err, fault.PreflightFailed, fault.VerificationFailed, fault.InvalidInput):
@@ -57,6 +75,13 @@ func (h *Host) Observe(ctx context.Context, source upgrade.BinarySource, changes
 		}
 	}
 	return seen, nil
+}
+
+// needs reports whether one of the changes brings a newer binary of the component.
+func needs(c component, changes []upgrade.BinaryChange) bool {
+	return slices.ContainsFunc(changes, func(change upgrade.BinaryChange) bool {
+		return change.Component == c.Component && c.OnDisk.Less(change.To)
+	})
 }
 
 func (h *Host) machine(ctx context.Context) (string, error) {
@@ -74,6 +99,10 @@ func (h *Host) components(ctx context.Context) ([]component, error) {
 	if err != nil {
 		return nil, err
 	}
+	return h.componentsOf(ctx, units)
+}
+
+func (h *Host) componentsOf(ctx context.Context, units []unitState) ([]component, error) {
 	var all []component
 	for _, k := range kinds {
 		c, found, err := h.component(ctx, k, units, all)

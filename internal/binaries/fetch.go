@@ -67,8 +67,17 @@ func (h *Host) Fetch(ctx context.Context, source upgrade.BinarySource, change up
 	return h.stage(ctx, c, c.Path, change.To, part)
 }
 
-// noPackage returns nil when no package brought the binary: it would come back with the package's next upgrade.
+// noPackage returns nil when no package brought the binary.
 func (h *Host) noPackage(ctx context.Context, op string, c component) error {
+	problem, err := h.packaged(ctx, c)
+	if err == nil && problem != "" {
+		err = fault.New(fault.PreflightFailed, op+" "+c.Component+" on", h.node, problem, "upgrade it by its package manager")
+	}
+	return err
+}
+
+// packaged says which package brought the binary, if one did: it would come back with the package's next upgrade.
+func (h *Host) packaged(ctx context.Context, c component) (problem string, err error) {
 	for _, argv := range [][]string{{"dpkg-query", "--search", "--"}, {"rpm", "--query", "--file", "--"}} {
 		for _, file := range []string{c.Path, c.LinksTo} {
 			if file == "" {
@@ -76,15 +85,14 @@ func (h *Host) noPackage(ctx context.Context, op string, c component) error {
 			}
 			r, err := h.on.User(ctx, append(argv, file)...)
 			if err != nil {
-				return err
+				return "", err
 			}
 			if r.ExitCode == 0 {
-				return fault.New(fault.PreflightFailed, op+" "+c.Component+" on", h.node, file+" belongs to a package: "+remote.Tail(r.Stdout),
-					"upgrade it by its package manager")
+				return file + " belongs to a package: " + remote.Tail(r.Stdout), nil
 			}
 		}
 	}
-	return nil
+	return "", nil
 }
 
 // roomFor returns nil when the new binary fits beside the old one, even if it has grown by half.

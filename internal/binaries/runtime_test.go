@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/pawl-dev/pawl/internal/upgrade"
@@ -61,11 +62,28 @@ func TestContainerRuntime(t *testing.T) {
 
 	h := w.host()
 	source := upgrade.BinarySource{Containerd: w.mirror.URL + "/containerd", Runc: w.mirror.URL + "/runc", CNI: w.mirror.URL + "/cni"}
-	for _, c := range []upgrade.BinaryChange{
+	changes := []upgrade.BinaryChange{
 		{Component: upgrade.Containerd, From: upgrade.MustVersion("v2.3.6"), To: upgrade.MustVersion("v2.3.7")},
 		{Component: upgrade.Runc, From: upgrade.MustVersion("v1.3.2"), To: upgrade.MustVersion("v1.3.3")},
 		{Component: upgrade.CNIPlugins, From: upgrade.MustVersion("v1.7.1"), To: upgrade.MustVersion("v1.8.0")},
-	} {
+	}
+	missing := func() (all []string) {
+		seen, err := h.Observe(t.Context(), source, append(changes,
+			upgrade.BinaryChange{Component: upgrade.Runc, To: upgrade.MustVersion("v1.3.9")},
+			upgrade.BinaryChange{Component: upgrade.Runc, To: upgrade.MustVersion("v1.2.0")},       // nobody goes back
+			upgrade.BinaryChange{Component: upgrade.KubeProxy, To: upgrade.MustVersion("v9.9.9")})) // which the host has not
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range seen.Missing {
+			all = append(all, m.Component+" "+m.Version.String())
+		}
+		return all
+	}
+	if got := missing(); !slices.Equal(got, []string{"runc v1.3.9"}) {
+		t.Errorf("missing: %v", got)
+	}
+	for _, c := range changes {
 		if err := h.Fetch(t.Context(), source, c); err != nil {
 			t.Fatal(err)
 		}
@@ -84,6 +102,12 @@ func TestContainerRuntime(t *testing.T) {
 		if _, err := os.Stat(w.file("bin/" + name)); (err == nil) != there {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if err := os.RemoveAll(w.file("mirror/containerd")); err != nil {
+		t.Fatal(err)
+	}
+	if got := missing(); !slices.Equal(got, []string{"runc v1.3.9"}) {
+		t.Errorf("what is there already is asked for: %v", got)
 	}
 	k, _ := kindOf(upgrade.CNIPlugins)
 	if v, problem, err := h.saysVersion(t.Context(), k, w.file("bin/bridge"), false); err != nil || v.String() != "v1.8.0" {

@@ -32,6 +32,7 @@ type Cluster struct {
 	Kubeadm    Kubeadm  `json:"kubeadm"`
 	EKS        *EKS     `json:"eks"`
 	Binaries   Binaries `json:"binaries"`
+	Etcd       Etcd     `json:"etcd"`
 	// ControlPlane says what happens between the control plane and the workers.
 	ControlPlane ControlPlane    `json:"controlPlane"`
 	Workers      Workers         `json:"workers"`
@@ -80,14 +81,6 @@ type Packages struct {
 // Kubeadm are settings that every run of kubeadm gets.
 type Kubeadm struct {
 	IgnorePreflightErrors []string `json:"ignorePreflightErrors"`
-}
-
-// Binaries says what a cluster that was installed by hand consists of, and where its new binaries come from.
-type Binaries struct {
-	ControlPlane []string `json:"controlPlane"` // hosts, by their names under ssh.hosts
-	Mirror       string   `json:"mirror"`
-	EtcdMirror   string   `json:"etcdMirror"`
-	EtcdVersions []string `json:"etcdVersions"` // that the mirror has; the last is where etcd goes. It stays where none is given
 }
 
 // ControlPlane says what happens between the control plane and the workers.
@@ -263,41 +256,6 @@ func (c *Cluster) Settings() upgrade.Settings {
 		s.RestartFargate = c.EKS.RestartFargate
 	}
 	c.addTo(&s)
-	return s
-}
-
-// checkBinaries says what is wrong with what is said of binaries.
-func (c *Cluster) checkBinaries() error {
-	b := c.Binaries
-	if c.Provider != ProviderBinaries {
-		if len(b.ControlPlane) > 0 || b.Mirror+b.EtcdMirror != "" || len(b.EtcdVersions) > 0 {
-			return fmt.Errorf("binaries: is for provider: %s", ProviderBinaries)
-		}
-		return nil
-	}
-	if len(b.ControlPlane) == 0 {
-		return fmt.Errorf("binaries.controlPlane: is missing, wanted the names of the control plane's hosts")
-	}
-	for _, name := range b.ControlPlane {
-		if c.SSH.Hosts[name].Address == "" {
-			return fmt.Errorf("ssh.hosts.%s.address: is missing, wanted the address of a host of the control plane, which the API does not know", name)
-		}
-	}
-	for field, url := range map[string]string{"mirror": b.Mirror, "etcdMirror": b.EtcdMirror} {
-		if url != "" && !strings.Contains(url, "://") {
-			return fmt.Errorf("binaries.%s: is %q, wanted a URL like https://dl.k8s.io or file:///srv/mirror", field, url)
-		}
-	}
-	if _, err := upgrade.ParseVersions(b.EtcdVersions); err != nil {
-		return fmt.Errorf("binaries.etcdVersions: %w", err)
-	}
-	return nil
-}
-
-func (c *Cluster) binarySettings() upgrade.BinarySettings {
-	b := c.Binaries
-	s := upgrade.BinarySettings{ControlPlane: b.ControlPlane, Source: upgrade.BinarySource{Kubernetes: b.Mirror, Etcd: b.EtcdMirror}}
-	s.Etcd, _ = upgrade.ParseVersions(b.EtcdVersions) // which were checked
 	return s
 }
 

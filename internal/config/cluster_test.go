@@ -108,6 +108,7 @@ func TestRepositoryMayBeWrittenBare(t *testing.T) {
 
 func TestBadDefinitionsSayWhatWasWanted(t *testing.T) {
 	const good = "kubeconfig: k\nssh: {knownHostsFile: h}\n"
+	const byHand = "kubeconfig: k\nssh: {knownHostsFile: h, hosts: {cp1: {address: 10.0.0.1}}}\nprovider: binaries\n"
 	for name, c := range map[string]struct{ text, want string }{
 		"unknown field":    {good + "maxUnavailable: 1", `unknown field "maxUnavailable"`},
 		"twice":            {good + "kubeconfig: k", `key "kubeconfig" already set`},
@@ -117,6 +118,16 @@ func TestBadDefinitionsSayWhatWasWanted(t *testing.T) {
 		"no hosts":         {good + "provider: binaries", "binaries.controlPlane: is missing"},
 		"no address":       {good + "provider: binaries\nbinaries: {controlPlane: [cp1]}", "ssh.hosts.cp1.address: is missing"},
 		"binaries":         {good + "binaries: {controlPlane: [cp1]}", "binaries: is for provider: binaries"},
+		"runc":             {good + "binaries: {runc: {version: v1.3.3}}", "binaries: is for provider: binaries"},
+		"mirror alone":     {byHand + "binaries: {controlPlane: [cp1], runc: {mirror: 'https://m'}}", "binaries.runc.version: is missing"},
+		"no mirror":        {byHand + "binaries: {controlPlane: [cp1], cni: {version: v1.9.1, mirror: m}}", `binaries.cni.mirror: is "m", wanted a URL like https://mirror.example.com/cni`},
+		"no version":       {byHand + "binaries: {controlPlane: [cp1], containerd: {version: v2.3}}", `binaries.containerd.version: is "v2.3", wanted one like v2.3.7`},
+		"etcd twice":       {byHand + "binaries: {controlPlane: [cp1], etcdVersions: [v3.7.0]}\netcd: {versions: [v3.7.0]}", "binaries.etcdVersions: is what etcd.versions says, too; leave it out"},
+		"etcd mirrors":     {byHand + "binaries: {controlPlane: [cp1], etcdMirror: 'https://m'}\netcd: {mirror: 'https://m'}", "binaries.etcdMirror: is what etcd.mirror says, too; leave it out"},
+		"etcd's version":   {byHand + "binaries: {controlPlane: [cp1]}\netcd: {versions: [v3.7]}", `etcd.versions: is "v3.7", wanted one like v3.7.0`},
+		"no etcd hosts":    {good + "etcd: {versions: [v3.7.0]}", "etcd.hosts: is missing, wanted the hosts of an external etcd"},
+		"unknown hosts":    {good + "etcd: {hosts: [e1]}", "ssh.hosts.e1.address: is missing, wanted the address of a host of etcd"},
+		"etcd of eks":      {good + "provider: eks\netcd: {hosts: [e1]}", "etcd: is for provider: kubeadm or binaries"},
 		"bake":             {good + "controlPlane: {bake: -1m}", "controlPlane.bake: is -1m0s"},
 		"in place":         {good + "provider: eks\nworkers: {pools: [{name: a, selector: a=b}]}", "workers.pools[0].strategy: is \"rolling\", wanted addNewNodes"},
 		"no kubeconfig":    {"ssh: {knownHostsFile: h}", "kubeconfig: is missing"},
@@ -155,6 +166,30 @@ func TestBadDefinitionsSayWhatWasWanted(t *testing.T) {
 			require.NotContains(t, err.Error(), "\n")
 		})
 	}
+}
+
+func TestWhatHasVersionsOfItsOwn(t *testing.T) {
+	settings := func(text string) upgrade.BinarySettings {
+		c, err := Load(write(t, "a", "kubeconfig: k\nssh: {knownHostsFile: h, hosts: {cp1: {address: 10.0.0.1}, e1: {address: 10.0.0.2}}}\n"+text), "a")
+		require.NoError(t, err)
+		return c.Settings().Binaries
+	}
+	of := func(component, version string) upgrade.ComponentVersion {
+		return upgrade.ComponentVersion{Component: component, Version: upgrade.MustVersion(version)}
+	}
+	etcd := []upgrade.Version{upgrade.MustVersion("v3.6.16"), upgrade.MustVersion("v3.7.0")}
+
+	all := settings("provider: binaries\nbinaries: {controlPlane: [cp1], mirror: 'https://m/k8s', cni: {version: v1.9.1}, runc: {version: v1.3.3, mirror: 'https://m/runc'}, containerd: {version: v2.3.7}}\n" +
+		"etcd: {hosts: [e1], versions: [v3.6.16, v3.7.0], mirror: 'https://m/etcd'}")
+	require.Equal(t, upgrade.BinarySettings{ControlPlane: []string{"cp1"}, EtcdHosts: []string{"e1"}, Etcd: etcd,
+		Source:  upgrade.BinarySource{Kubernetes: "https://m/k8s", Etcd: "https://m/etcd", Runc: "https://m/runc"},
+		Runtime: []upgrade.ComponentVersion{of(upgrade.Containerd, "v2.3.7"), of(upgrade.Runc, "v1.3.3"), of(upgrade.CNIPlugins, "v1.9.1")}}, all)
+
+	first := settings("provider: binaries\nbinaries: {controlPlane: [cp1], etcdMirror: 'https://m/etcd', etcdVersions: [v3.6.16, v3.7.0]}")
+	require.Equal(t, upgrade.BinarySettings{ControlPlane: []string{"cp1"}, Etcd: etcd, Source: upgrade.BinarySource{Etcd: "https://m/etcd"}}, first, "as it was written first")
+
+	external := settings("etcd: {hosts: [e1], versions: [v3.6.16, v3.7.0]}")
+	require.Equal(t, upgrade.BinarySettings{EtcdHosts: []string{"e1"}, Etcd: etcd}, external)
 }
 
 func TestUnknownClusterNamesTheKnownOnes(t *testing.T) {

@@ -3,8 +3,10 @@ package kube
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/pawl-dev/pawl/internal/upgrade"
@@ -62,6 +64,36 @@ func (c *Cluster) daemonSets(ctx context.Context) (proxy upgrade.AddonVersion, f
 		}
 	}
 	return proxy, found, nil
+}
+
+// cloudControllers are the workloads of kube-system that run a cloud-controller-manager, by their images. Each provider's has
+// a name of its own that ends so.
+func (c *Cluster) cloudControllers(ctx context.Context) ([]upgrade.CloudController, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	var all []upgrade.CloudController
+	look := func(kind, name string, pod corev1.PodSpec) {
+		for _, container := range pod.Containers {
+			if image, tag := upgrade.ParseImage(container.Image); strings.HasSuffix(image, upgrade.CloudControllerManager) {
+				all = append(all, upgrade.CloudController{Where: kind + " " + metav1.NamespaceSystem + "/" + name, Version: tag})
+			}
+		}
+	}
+	sets, err := c.client.AppsV1().DaemonSets(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, c.classify("list DaemonSets of", c.name, err)
+	}
+	for _, d := range sets.Items {
+		look("DaemonSet", d.Name, d.Spec.Template.Spec)
+	}
+	deployments, err := c.client.AppsV1().Deployments(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, c.classify("list deployments of", c.name, err)
+	}
+	for _, d := range deployments.Items {
+		look("Deployment", d.Name, d.Spec.Template.Spec)
+	}
+	return all, nil
 }
 
 // checkDaemonSet finds pods that an upgraded node would be held for.

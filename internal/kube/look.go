@@ -19,12 +19,18 @@ type look struct {
 }
 
 // where says in which clusters there is something to look at.
-type where bool
+type where string
 
 const (
-	everywhere    where = false
-	madeByKubeadm where = true // the control plane's pods and what kubeadm keeps
+	everywhere    where = ""
+	madeByKubeadm where = "madeByKubeadm" // the control plane's pods and what kubeadm keeps
+	unmanaged     where = "unmanaged"     // what a provider would show as an add-on of its own
 )
+
+// has reports whether the cluster has what is looked at there.
+func (c *Cluster) has(w where) bool {
+	return w == everywhere || w == madeByKubeadm && c.madeByKubeadm() || w == unmanaged && !c.managed
+}
 
 // lookFurther fills in what a plan wants to know beside nodes and health. It asks side by side. What cannot be
 // looked at is a finding that says so: a plan can be made without.
@@ -40,13 +46,17 @@ func (c *Cluster) lookFurther(ctx context.Context, seen *upgrade.Cluster, contro
 			seen.Kubeadm, err = c.configuration(ctx)
 			return nil, err
 		}},
-		{"CoreDNS", madeByKubeadm, func(ctx context.Context) (found []upgrade.Finding, err error) {
+		{"CoreDNS", unmanaged, func(ctx context.Context) (found []upgrade.Finding, err error) {
 			seen.CoreDNS, found, err = c.coreDNS(ctx)
 			return found, err
 		}},
-		{"DaemonSets", madeByKubeadm, func(ctx context.Context) (found []upgrade.Finding, err error) {
+		{"DaemonSets", unmanaged, func(ctx context.Context) (found []upgrade.Finding, err error) {
 			seen.KubeProxy, found, err = c.daemonSets(ctx)
 			return found, err
+		}},
+		{"cloud-controller-managers", unmanaged, func(ctx context.Context) (_ []upgrade.Finding, err error) {
+			seen.CloudControllers, err = c.cloudControllers(ctx)
+			return nil, err
 		}},
 		{"webhooks", everywhere, c.webhooks},
 		{"CustomResourceDefinitions", everywhere, c.storedVersions},
@@ -55,8 +65,9 @@ func (c *Cluster) lookFurther(ctx context.Context, seen *upgrade.Cluster, contro
 			return nil, c.writtenAPIs(ctx, oldest, uses)
 		}},
 	}
+	looks = slices.DeleteFunc(looks, func(l look) bool { return !c.has(l.where) })
 	if !c.madeByKubeadm() {
-		looks, controlPlane = slices.DeleteFunc(looks, func(l look) bool { return l.where == madeByKubeadm }), nil
+		controlPlane = nil
 	}
 	for _, p := range controlPlane {
 		node, endpoint := p.Spec.NodeName, p.Annotations[advertiseAddress]

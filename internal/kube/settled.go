@@ -128,7 +128,7 @@ func (c *Cluster) AddonsReady(ctx context.Context, v upgrade.Version) error {
 	}
 	for _, d := range sets.Items {
 		s := d.Status
-		if d.Name == "kube-proxy" && !c.managed { // else it is an add-on of the provider's
+		if d.Name == kubeProxy && c.madeByKubeadm() { // else it is a provider's add-on, or a person's who installed it
 			if got, _ := upgrade.ImageVersion(d.Spec.Template.Spec.Containers[0].Image); got != v {
 				return notYet(d.Name, "is at %s, wanted %s", got, v)
 			}

@@ -19,6 +19,8 @@ type BinaryHost struct {
 	Arch     string   `json:"arch,omitempty"`
 	Machine  string   `json:"machine,omitempty"` // uname -m
 	Binaries []Binary `json:"binaries,omitempty"`
+	// CloudControllers are units that start a cloud-controller-manager.
+	CloudControllers []string `json:"cloudControllers,omitempty"`
 	// Missing are versions that the source has not for this host.
 	Missing []MissingBinary `json:"missing,omitempty"`
 	// Problem is why the host could not be looked at. One line.
@@ -88,6 +90,56 @@ type BinarySource struct {
 	Runc string `json:"runc,omitempty"`
 	// CNI has v1.8.0/cni-plugins-linux-amd64-v1.8.0.tgz and, beside it, .sha256.
 	CNI string `json:"cni,omitempty"`
+}
+
+// ComponentVersion is a component and a version of it.
+type ComponentVersion struct {
+	Component string  `json:"component"`
+	Version   Version `json:"version"`
+}
+
+// BinaryTargets are where the components of hosts go.
+type BinaryTargets struct {
+	Kubernetes Version
+	Etcd       []Version // that it goes through; empty: it stays
+	// Runtime are the container runtime's parts and the CNI plugins, on hosts with a kubelet. What is not named stays.
+	Runtime []ComponentVersion
+}
+
+// on is what of the targets concerns a host: without a kubelet there is nobody who could be drained for the runtime's sake.
+func (t BinaryTargets) on(h BinaryHost) BinaryTargets {
+	if _, node := h.Binary(Kubelet); !node {
+		t.Runtime = nil
+	}
+	return t
+}
+
+// of is where a component goes in the end; zero: it stays.
+func (t BinaryTargets) of(component string) Version {
+	switch component {
+	case etcd, Etcdctl, Etcdutl:
+		return last(t.Etcd)
+	case Containerd, Runc, CNIPlugins:
+		return versionOf(t.Runtime, component)
+	}
+	return t.Kubernetes
+}
+
+func versionOf(all []ComponentVersion, component string) Version {
+	for _, c := range all {
+		if c.Component == component {
+			return c.Version
+		}
+	}
+	return Version{}
+}
+
+// last is the last version; zero where there is none.
+func last(versions []Version) Version {
+	if len(versions) == 0 {
+		return Version{}
+	}
+	return versions[len(versions)-1]
 }
 
 // BinaryChange is the change of one component of a host to another version.

@@ -44,7 +44,7 @@ func etcdMembers(versions ...string) []EtcdMember {
 
 func TestBinaryPhases(t *testing.T) {
 	hosts := []BinaryHost{controlPlaneByHand("cp1", "v3.6.8"), controlPlaneByHand("cp2", "v3.6.11"), workerByHand("w1", "v1.36.3"), workerByHand("w2", "v1.37.2")}
-	got := renderPhases(BinaryPhases(hosts, etcdMembers("v3.6.8", "v3.6.11"), []Version{MustVersion("v3.6.11"), MustVersion("v3.7.0")}, MustVersion("v1.37.2")))
+	got := renderPhases(BinaryPhases(hosts, etcdMembers("v3.6.8", "v3.6.11"), BinaryTargets{Kubernetes: MustVersion("v1.37.2"), Etcd: versions("v3.6.11", "v3.7.0")}))
 	want := `etcd v3.6.11: cp1 etcd v3.6.8, cp1 etcdctl v3.6.8
 etcd v3.7.0: cp2 etcd v3.6.11, cp2 etcdctl v3.6.11, cp1 etcd v3.6.11, cp1 etcdctl v3.6.11
 kube-apiserver v1.37.2: cp1 kube-apiserver v1.36.3, cp2 kube-apiserver v1.36.3
@@ -57,14 +57,14 @@ w1 v1.37.2 (drain w1): w1 kubelet v1.36.3, w1 kube-proxy v1.36.3
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
-	if got := BinaryPhases(hosts[3:], nil, nil, MustVersion("v1.37.2")); len(got) != 0 {
+	if got := BinaryPhases(hosts[3:], nil, BinaryTargets{Kubernetes: MustVersion("v1.37.2")}); len(got) != 0 {
 		t.Errorf("what is there already is done again: %v", got)
 	}
-	patch := BinaryPhases([]BinaryHost{workerByHand("w1", "v1.37.0")}, nil, nil, MustVersion("v1.37.2"))
+	patch := BinaryPhases([]BinaryHost{workerByHand("w1", "v1.37.0")}, nil, BinaryTargets{Kubernetes: MustVersion("v1.37.2")})
 	if len(patch) != 1 || patch[0].Drain != "" || len(patch[0].Steps) != 2 {
 		t.Errorf("a patch: %+v", patch)
 	}
-	behind := BinaryPhases([]BinaryHost{byHand("w1", Kubelet+" v1.37.2 v1.36.3")}, nil, nil, MustVersion("v1.37.2"))
+	behind := BinaryPhases([]BinaryHost{byHand("w1", Kubelet+" v1.37.2 v1.36.3")}, nil, BinaryTargets{Kubernetes: MustVersion("v1.37.2")})
 	if len(behind) != 1 || behind[0].Steps[0].From != MustVersion("v1.36.3") {
 		t.Errorf("replaced on disk, but not restarted: %+v", behind)
 	}
@@ -106,7 +106,7 @@ func TestEveryStepByHandKeepsTheSkewPolicy(t *testing.T) {
 				}
 			}
 			steps := 0
-			for _, p := range BinaryPhases(hosts, etcdMembers("v3.6.11"), []Version{MustVersion("v3.7.0")}, to) {
+			for _, p := range BinaryPhases(hosts, etcdMembers("v3.6.11"), BinaryTargets{Kubernetes: to, Etcd: versions("v3.7.0")}) {
 				for _, s := range p.Steps {
 					if at[s.Node][s.Component] != s.From {
 						t.Fatalf("%+v starts from %s", s, at[s.Node][s.Component])
@@ -192,9 +192,10 @@ func TestCheckBinaries(t *testing.T) {
 	}
 	source := BinarySource{Kubernetes: "https://mirror.example/release"}
 	for name, c := range map[string]struct {
-		hosts  []BinaryHost
-		source BinarySource
-		want   []string // each "id severity: part of the message"
+		hosts   []BinaryHost
+		source  BinarySource
+		runtime []ComponentVersion
+		want    []string // each "id severity: part of the message"
 	}{
 		"in order":              {hosts: []BinaryHost{good, workerByHand("w1", "v1.36.3")}},
 		"no API server":         {hosts: []BinaryHost{workerByHand("w1", "v1.36.3")}, want: []string{"control-plane error: no host has a unit that starts kube-apiserver"}},
@@ -216,12 +217,16 @@ func TestCheckBinaries(t *testing.T) {
 		"etcd's removed flags": {hosts: []BinaryHost{with(etcd, func(b *Binary) { b.Flags = []string{"--experimental-compaction-batch-limit", "--name"} })},
 			want: []string{"removed-flag error: etcd.service sets --experimental-compaction-batch-limit, which etcd does not know from v3.7 on"}},
 		"etcd's gates are its own": {hosts: []BinaryHost{with(etcd, func(b *Binary) { b.Gates = map[string]bool{"SidecarContainers": true} })}},
+		"a runtime that is not there": {hosts: []BinaryHost{good, workerByHand("w1", "v1.36.3")}, runtime: []ComponentVersion{{Runc, MustVersion("v1.3.3")}},
+			want: []string{"binary warning: runc is to go to v1.3.3, and was not found"}},
+		"a package's runtime": {hosts: []BinaryHost{good, {Node: "w1", Arch: "amd64", Binaries: append(workerByHand("w1", "v1.36.3").Binaries, Binary{Component: Runc, Problem: "/usr/bin/runc belongs to a package: runc"})}},
+			runtime: []ComponentVersion{{Runc, MustVersion("v1.3.3")}}, want: []string{"binary error: runc: /usr/bin/runc belongs to a package"}},
 		"a kubelet too far behind": {hosts: []BinaryHost{good, workerByHand("w1", "v1.33.0")}, want: []string{"version-skew error: kubelet on w1 is v1.33.0, would be 4 minors behind"}},
 	} {
 		if c.source == (BinarySource{}) {
 			c.source = source
 		}
-		found := CheckBinaries(c.hosts, c.source, MustVersion("v1.37.2"), MustVersion("v3.7.0"))
+		found := CheckBinaries(c.hosts, c.source, BinaryTargets{Kubernetes: MustVersion("v1.37.2"), Etcd: versions("v3.7.0"), Runtime: c.runtime})
 		if len(found) != len(c.want) {
 			t.Errorf("%s: %v, want %q", name, found, c.want)
 			continue
@@ -234,7 +239,7 @@ func TestCheckBinaries(t *testing.T) {
 		}
 	}
 	stays := with(etcd, func(b *Binary) { b.Flags = []string{"--experimental-compaction-batch-limit"} })
-	if found := CheckBinaries([]BinaryHost{stays}, source, MustVersion("v1.37.2"), Version{}); len(found) != 0 {
+	if found := CheckBinaries([]BinaryHost{stays}, source, BinaryTargets{Kubernetes: MustVersion("v1.37.2")}); len(found) != 0 {
 		t.Errorf("etcd stays as it is: %v", found)
 	}
 }

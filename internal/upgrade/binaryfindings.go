@@ -15,9 +15,8 @@ const (
 	Download      = "download"
 )
 
-// CheckBinaries finds what stands in the way of an upgrade by hand: of Kubernetes to a version, of etcd to another (zero:
-// it stays).
-func CheckBinaries(hosts []BinaryHost, source BinarySource, to, etcdTo Version) []Finding {
+// CheckBinaries finds what stands in the way of an upgrade by hand.
+func CheckBinaries(hosts []BinaryHost, source BinarySource, targets BinaryTargets) []Finding {
 	found := checkSource(source)
 	servers := 0
 	for _, h := range hosts {
@@ -25,7 +24,7 @@ func CheckBinaries(hosts []BinaryHost, source BinarySource, to, etcdTo Version) 
 			found = append(found, failure(HostProblem, h.Node, h.Problem, "make the host reachable"))
 			continue
 		}
-		found = append(found, checkBinaryHost(h, to, etcdTo)...)
+		found = append(found, checkBinaryHost(h, targets)...)
 		if _, ok := h.Binary(APIServer); ok {
 			servers++
 		}
@@ -47,7 +46,8 @@ func checkSource(s BinarySource) []Finding {
 	return found
 }
 
-func checkBinaryHost(h BinaryHost, to, etcdTo Version) []Finding {
+func checkBinaryHost(h BinaryHost, targets BinaryTargets) []Finding {
+	targets = targets.on(h)
 	var found []Finding
 	if h.Arch == "" {
 		found = append(found, failure(Architecture, h.Node, fmt.Sprintf("there are no binaries for the architecture %q", h.Machine), "leave the host out"))
@@ -59,20 +59,19 @@ func checkBinaryHost(h BinaryHost, to, etcdTo Version) []Finding {
 		found = append(found, Finding{ID: NotObserved, Severity: SeverityWarning, Target: h.Node, Message: "could not look at " + what})
 	}
 	for _, b := range h.Binaries {
-		target := to
-		switch b.Component {
-		case etcd, Etcdctl, Etcdutl:
-			target = etcdTo
-		case Containerd, Runc, CNIPlugins:
-			target = Version{}
-		}
-		found = append(found, checkBinary(h.Node, b, target)...)
+		found = append(found, checkBinary(h.Node, b, targets.of(b.Component))...)
 	}
 	if b, ok := h.Binary(Kubelet); ok && !b.version().IsZero() {
-		if problem := checkKubelet(h.Node, b.version(), to); problem != "" {
+		if problem := checkKubelet(h.Node, b.version(), targets.Kubernetes); problem != "" {
 			f := failure(VersionSkew, h.Node, problem, "upgrade it first")
 			f.Source = skewPolicy + "#kubelet"
 			found = append(found, f)
+		}
+	}
+	for _, part := range targets.Runtime {
+		if _, there := h.Binary(part.Component); !there {
+			found = append(found, Finding{ID: BinaryProblem, Severity: SeverityWarning, Target: h.Node, Remedy: "look where it is, or take it out of the definition",
+				Message: fmt.Sprintf("%s is to go to %s, and was not found: it stays as it is", part.Component, part.Version)})
 		}
 	}
 	return found

@@ -27,8 +27,9 @@ var byHandOrder = []string{APIServer, ControllerManager, Scheduler, CloudControl
 
 // BinaryPhases is what one hop of the control plane to a version does, in order: etcd by the versions of its own way,
 // member by member with the leader last; then API servers, controller-managers, schedulers and cloud-controller-managers;
-// then each node's kubelet and kube-proxy. What is there already, or newer, is left out.
-func BinaryPhases(hosts []BinaryHost, members []EtcdMember, etcdWay []Version, to Version) []BinaryPhase {
+// then each node's container runtime, kubelet and kube-proxy. What is there already, or newer, is left out.
+func BinaryPhases(hosts []BinaryHost, members []EtcdMember, targets BinaryTargets) []BinaryPhase {
+	to := targets.Kubernetes
 	var phases []BinaryPhase
 	add := func(p BinaryPhase) {
 		if len(p.Steps) > 0 {
@@ -36,7 +37,7 @@ func BinaryPhases(hosts []BinaryHost, members []EtcdMember, etcdWay []Version, t
 		}
 	}
 	at := map[string]Version{} // of a host's etcd and tools, on the way
-	for _, v := range etcdWay {
+	for _, v := range targets.Etcd {
 		p := BinaryPhase{Title: "etcd " + v.String()}
 		for _, h := range leaderLast(hosts, members) {
 			p.Steps = append(p.Steps, stepsOf(h, at, v, etcd, Etcdctl, Etcdutl)...)
@@ -51,11 +52,16 @@ func BinaryPhases(hosts []BinaryHost, members []EtcdMember, etcdWay []Version, t
 		add(p)
 	}
 	for _, h := range hosts {
-		p := BinaryPhase{Title: h.Node + " " + to.String(), Steps: stepsOf(h, at, to, Kubelet, KubeProxy, Kubectl)}
+		p := BinaryPhase{Title: h.Node + " " + to.String()}
+		for _, part := range targets.on(h).Runtime {
+			p.Steps = append(p.Steps, stepsOf(h, at, part.Version, part.Component)...)
+		}
 		// Source: https://kubernetes.io/releases/version-skew-policy/#kubelet-1: a minor upgrade in place is not supported.
-		if b, ok := h.Binary(Kubelet); ok && !b.version().SameMinor(to) {
+		// And a runtime that does not come back must have no pods to lose.
+		if b, ok := h.Binary(Kubelet); ok && (len(p.Steps) > 0 || !b.version().SameMinor(to)) {
 			p.Drain = h.Node
 		}
+		p.Steps = append(p.Steps, stepsOf(h, at, to, Kubelet, KubeProxy, Kubectl)...)
 		add(p)
 	}
 	return phases

@@ -22,14 +22,18 @@ type BinarySettings struct {
 	// Etcd are the versions of etcd that can be had. It goes to the last before the API servers of the first hop, by those of
 	// the others that it has to pass. Empty: it stays.
 	Etcd []Version `json:"etcd,omitempty"`
+	// EtcdHosts are those of an etcd that is not on the control plane's: of an external one in a cluster of kubeadm's.
+	EtcdHosts []string `json:"etcdHosts,omitempty"`
+	// Runtime are where the container runtime's parts and the CNI plugins of nodes go, on drained nodes only.
+	Runtime []ComponentVersion `json:"runtime,omitempty"`
 }
 
 // EtcdTarget is the version that etcd goes to; zero: it stays.
-func (s BinarySettings) EtcdTarget() Version {
-	if len(s.Etcd) == 0 {
-		return Version{}
-	}
-	return s.Etcd[len(s.Etcd)-1]
+func (s BinarySettings) EtcdTarget() Version { return last(s.Etcd) }
+
+// targets are where everything goes, for Kubernetes at a version.
+func (s BinarySettings) targets(to Version) BinaryTargets {
+	return BinaryTargets{Kubernetes: to, Etcd: s.Etcd, Runtime: s.Runtime}
 }
 
 // makeByHandPlan is MakePlan for a cluster that was installed by hand: etcd member by member, then each component of the
@@ -38,9 +42,9 @@ func makeByHandPlan(c Cluster, w Wanted, s Settings) Plan {
 	nodes := w.mark(sortNodes(c.Nodes))
 	p := Plan{Cluster: c.Name, Current: c.Version, Target: w.Target, Nodes: nodes, Hops: []Hop{}, Measured: c.Measured, Settings: s, Pools: pools(s, nodes)}
 	hops, found := byHandHops(p, *c.ByHand, w)
-	p.Components = byHandComponents(*c.ByHand, p.Target, s.Binaries.EtcdTarget())
-	return p.finish(c, w, hops, slices.Concat(found, CheckBinaries(c.ByHand.Hosts, s.Binaries.Source, p.Target, s.Binaries.EtcdTarget()), checkByHandNodes(nodes), checkLeftOut(nodes, hops),
-		checkAPIs(c, p), checkSupport(p, w.Now)))
+	p.Components = byHandComponents(c, s.Binaries.targets(p.Target))
+	return p.finish(c, w, hops, slices.Concat(found, CheckBinaries(c.ByHand.Hosts, s.Binaries.Source, s.Binaries.targets(p.Target)), checkByHandNodes(p), checkLeftOut(nodes, hops),
+		checkCloudControllers(c, p, hops), checkByHandProxy(c, p), checkAPIs(c, p), checkSupport(p, w.Now)))
 }
 
 // byHandHops walks minor by minor, from where the hop before leaves the binaries.
@@ -85,13 +89,17 @@ func byHandHops(p Plan, h ByHand, w Wanted) ([]Hop, []Finding) {
 	return hops, found
 }
 
+// ofNode are the components that have their turn with a node, not with the control plane.
+var ofNode = []string{Containerd, Runc, CNIPlugins, Kubelet, KubeProxy, Kubectl}
+
 // addByHand adds what is done in the hop, and says what that leaves.
 func (h *Hop) addByHand(p Plan, is ByHand, etcdWay []Version, next Version) ByHand {
 	ofNodes := map[string]BinaryPhase{}
 	var done []BinaryPhase
-	for _, phase := range BinaryPhases(is.Hosts, is.Members, etcdWay, h.To) {
+	targets := BinaryTargets{Kubernetes: h.To, Etcd: etcdWay, Runtime: p.Settings.Binaries.Runtime}
+	for _, phase := range BinaryPhases(is.Hosts, is.Members, targets) {
 		first := phase.Steps[0]
-		if slices.Contains([]string{Kubelet, KubeProxy, Kubectl}, first.Component) {
+		if slices.Contains(ofNode, first.Component) {
 			ofNodes[first.Node] = phase
 			continue
 		}
@@ -192,9 +200,13 @@ func (h BinaryHost) at(change BinaryChange) BinaryHost {
 }
 
 // checkByHandNodes finds nodes that are not fit for their turn.
-func checkByHandNodes(nodes []Node) []Finding {
+func checkByHandNodes(p Plan) []Finding {
 	var found []Finding
-	for _, n := range nodes {
+	for _, n := range p.Nodes {
+		if to := versionOf(p.Settings.Binaries.Runtime, Containerd); !to.IsZero() { // which comes before the kubelet
+			n.Runtime = Containerd + "://" + to.Number()
+		}
+		found = append(found, checkRuntime(n, p.Target)...)
 		if !n.Ready {
 			found = append(found, failure(NodeReady, n.Name, "the node is not Ready", "repair it or remove it from the cluster first"))
 		}
@@ -206,29 +218,31 @@ func checkByHandNodes(nodes []Node) []Finding {
 	return found
 }
 
+// checkByHandProxy finds a kube-proxy that a person has deployed, and has to bring along.
+func checkByHandProxy(c Cluster, p Plan) []Finding {
+	v := c.KubeProxy.Version
+	if v.IsZero() || v == p.Target {
+		return nil
+	}
+	return []Finding{{ID: KubeProxyAddon, Severity: SeverityWarning, Target: "DaemonSet kube-system/kube-proxy", Source: skewPolicy + "#kube-proxy",
+		Message: fmt.Sprintf("it is at %s, and stays so: whoever deployed it changes it", v),
+		Remedy:  fmt.Sprintf("once all API servers are at %s, set its image to that version", p.Target)}}
+}
+
 // byHandComponents says what every part is and will be.
-func byHandComponents(h ByHand, target, etcdTo Version) []Component {
-	var all []Component
-	for _, name := range append([]string{etcd}, append(byHandOrder, Kubelet, KubeProxy, Kubectl)...) {
-		to := target
-		if name == etcd {
-			to = etcdTo
-		}
-		for _, host := range h.Hosts {
-			b, there := host.Binary(name)
-			if !there || b.version().IsZero() {
-				continue
+func byHandComponents(c Cluster, targets BinaryTargets) []Component {
+	var all componentList
+	for _, name := range slices.Concat([]string{etcd}, byHandOrder, ofNode) {
+		for _, host := range c.ByHand.Hosts {
+			if b, there := host.Binary(name); there {
+				all.addBinary(b, targets.on(host).of(name))
 			}
-			current := b.version().String()
-			i := slices.IndexFunc(all, func(c Component) bool { return c.Name == name && c.Current == current })
-			if i < 0 {
-				i, all = len(all), append(all, Component{Name: name, Current: current, Target: orEmpty(to)})
-				if !to.IsZero() && current != to.String() {
-					all[i].By = ByPawl
-				}
-			}
-			all[i].Nodes++
 		}
+	}
+	all.addCloudControllers(c)
+	all.add(Component{Name: KubeProxy, Current: orEmpty(c.KubeProxy.Version)}) // the DaemonSet's
+	for _, tag := range c.CoreDNS {
+		all.add(Component{Name: "CoreDNS", Current: tag})
 	}
 	return all
 }
@@ -263,15 +277,18 @@ func (p Plan) BackUps(h Hop) []NodePlan {
 }
 
 // ChangesTo are what a host of such a cluster may need for the versions, to ask a source whether it has them.
-func ChangesTo(etcdTo []Version, versions ...Version) []BinaryChange {
+func (s BinarySettings) ChangesTo(versions ...Version) []BinaryChange {
 	var all []BinaryChange
 	for _, v := range versions {
 		for _, component := range []string{APIServer, ControllerManager, Scheduler, Kubelet, KubeProxy, Kubectl} { // whose releases are one
 			all = append(all, BinaryChange{Component: component, To: v})
 		}
 	}
-	for _, v := range etcdTo {
+	for _, v := range s.Etcd {
 		all = append(all, BinaryChange{Component: etcd, To: v})
+	}
+	for _, part := range s.Runtime {
+		all = append(all, BinaryChange{Component: part.Component, To: part.Version})
 	}
 	return all
 }

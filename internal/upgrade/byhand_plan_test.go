@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,6 +89,73 @@ func TestByHandPlanFinishesWhatWasBegun(t *testing.T) {
 	p := MakePlan(c, Wanted{Target: v137}, byHandSettings(2))
 	require.Empty(t, p.Errors())
 	require.Contains(t, walked(p)[0], "v1.37.2: cp2/kube-apiserver, cp1/kube-controller-manager")
+}
+
+func TestByHandPlanChangesTheRuntimeOnDrainedNodes(t *testing.T) {
+	of := func(component, version string) ComponentVersion {
+		return ComponentVersion{component, MustVersion(version)}
+	}
+	c := byHandCluster(1, 2, v136)
+	c.ByHand.Hosts[0].Binaries = append(c.ByHand.Hosts[0].Binaries, byHand("", Runc+" v1.3.2").Binaries...) // no node: nobody could drain it
+	for i, runtime := range []string{"v2.3.6", "v2.3.7"} {
+		h := &c.ByHand.Hosts[i+1]
+		h.Binaries = append(h.Binaries, byHand("", Containerd+" "+runtime, Runc+" v1.3.2", CNIPlugins+" v1.10.0").Binaries...)
+	}
+	s := byHandSettings(1)
+	s.Binaries.Runtime = []ComponentVersion{of(Containerd, "v2.3.7"), of(Runc, "v1.3.3"), of(CNIPlugins, "v1.9.1")}
+	rows := func(p Plan) string {
+		var all []string
+		for _, r := range p.Components {
+			if slices.Contains([]string{Containerd, Runc, CNIPlugins}, r.Name) {
+				all = append(all, fmt.Sprintf("%s %s>%s %d %s", r.Name, r.Current, r.Target, r.Nodes, r.By))
+			}
+		}
+		return strings.Join(all, ", ")
+	}
+
+	p := MakePlan(c, Wanted{Target: v137}, s)
+	require.Empty(t, p.Errors())
+	require.Equal(t, []BinaryChange{{Containerd, MustVersion("v2.3.6"), MustVersion("v2.3.7")}, {Runc, MustVersion("v1.3.2"), MustVersion("v1.3.3")},
+		{Kubelet, v136, v137}, {KubeProxy, v136, v137}}, p.Hops[0].Workers[0].Changes, "the runtime before the kubelet; plugins that are newer stay")
+	require.Equal(t, []BinaryChange{{Runc, MustVersion("v1.3.2"), MustVersion("v1.3.3")}, {Kubelet, v136, v137}, {KubeProxy, v136, v137}}, p.Hops[0].Workers[1].Changes)
+	require.Equal(t, "containerd v2.3.6>v2.3.7 1 pawl, containerd v2.3.7>v2.3.7 1 , runc v1.3.2> 1 , runc v1.3.2>v1.3.3 2 pawl, cni-plugins v1.10.0> 2 ", rows(p))
+
+	at137 := byHandCluster(1, 2, v137)
+	at137.ByHand.Hosts[1].Binaries = append(at137.ByHand.Hosts[1].Binaries, byHand("", Runc+" v1.3.2").Binaries...)
+	p = MakePlan(at137, Wanted{Target: v137}, s)
+	require.Empty(t, p.Errors())
+	require.Equal(t, []string{"v1.37.2:  | w1"}, walked(p), "for the runtime alone")
+	require.Equal(t, []Step{FetchBinaries, DrainNode, SwapBinaries, VerifyNode, UncordonNode}, p.Hops[0].Workers[0].Steps)
+	require.Contains(t, fmt.Sprint(p.Findings), "containerd is to go to v2.3.7, and was not found: it stays as it is")
+
+	s.Binaries.Runtime = nil
+	require.Empty(t, MakePlan(at137, Wanted{Target: v137}, s).Hops, "it stays where nobody asks for it")
+}
+
+func TestByHandPlanShowsWhatAPersonHasToDo(t *testing.T) {
+	c := byHandCluster(1, 1, v136)
+	c.CoreDNS, c.KubeProxy.Version = []string{"v1.14.2"}, v136
+	c.CloudControllers = []CloudController{{"DaemonSet kube-system/aws-cloud-controller-manager", "v1.36.0"}}
+	c.ByHand.Hosts[0].CloudControllers = []string{"openstack-cloud-controller-manager.service"}
+	p := MakePlan(c, Wanted{Target: v137}, byHandSettings(1))
+	require.Empty(t, p.Errors())
+	var rows []string
+	for _, r := range p.Components {
+		if r.Target == "" && r.Name != Etcd {
+			rows = append(rows, r.Name+" "+r.Current)
+		}
+	}
+	require.Equal(t, []string{"cloud-controller-manager v1.36.0", "cloud-controller-manager unknown", "kube-proxy v1.36.3", "CoreDNS v1.14.2"}, rows)
+	var said []string
+	for _, f := range p.Findings {
+		said = append(said, string(f.Severity)+" "+f.String())
+	}
+	const stays = "a cloud-controller-manager is its provider's, and stays as it is; afterwards bring it to its release for v1.37"
+	require.ElementsMatch(t, []string{"info DaemonSet kube-system/aws-cloud-controller-manager, openstack-cloud-controller-manager.service on cp1: " + stays,
+		"warning DaemonSet kube-system/kube-proxy: it is at v1.36.3, and stays so: whoever deployed it changes it; once all API servers are at v1.37.2, set its image to that version"}, said)
+
+	p = MakePlan(c, Wanted{Target: MustVersion("v1.38.1"), Through: []Version{v137}}, byHandSettings(1))
+	require.Contains(t, fmt.Sprint(p.Findings), "it may be at most one minor older than the API servers; bring it along after each hop")
 }
 
 func TestByHandPlanIsRefused(t *testing.T) {

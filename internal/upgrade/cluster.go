@@ -37,6 +37,8 @@ type Cluster struct {
 	CoreDNS []string `json:"coreDNS"`
 	// KubeProxy is kube-proxy's DaemonSet; zero when nobody looked.
 	KubeProxy AddonVersion `json:"kubeProxy,omitzero"`
+	// CloudControllers are the cloud-controller-managers that run as workloads.
+	CloudControllers []CloudController `json:"cloudControllers,omitempty"`
 	// Lock is the cluster's lock where somebody holds it.
 	Lock Lock `json:"lock,omitzero"`
 	// Managed is what a provider runs: the control plane, add-ons and node groups. nil where all is the cluster's own.

@@ -1,6 +1,9 @@
 package upgrade
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Component is one part of the cluster at one version: what it has, what it gets, and who brings it along.
 type Component struct {
@@ -20,24 +23,45 @@ const (
 	ByPawl    = "pawl"    // from packages
 )
 
+// componentList has a row for each version that a part has.
+type componentList []Component
+
+func (l *componentList) add(new Component) {
+	if new.Current == "" {
+		return
+	}
+	if new.Target == "" || new.Current == new.Target {
+		new.By = ""
+	}
+	i := slices.IndexFunc(*l, func(o Component) bool {
+		return o.Name == new.Name && o.Current == new.Current && o.Target == new.Target
+	})
+	if i < 0 {
+		*l = append(*l, new)
+	} else {
+		(*l)[i].Nodes += new.Nodes
+	}
+}
+
+// addBinary adds a host's binary. One that is newer than the target stays.
+func (l *componentList) addBinary(b Binary, to Version) {
+	if to.Less(b.version()) {
+		to = Version{}
+	}
+	l.add(Component{b.Component, orEmpty(b.version()), 1, orEmpty(to), ByPawl})
+}
+
+// addCloudControllers adds what pawl leaves as it is. A unit does not say its version.
+func (l *componentList) addCloudControllers(c Cluster) {
+	for _, cloud := range c.cloudControllers() {
+		l.add(Component{Name: CloudControllerManager, Current: cmp.Or(cloud.Version, "unknown"), Nodes: 1})
+	}
+}
+
 // components are all parts of a cluster that a plan knows of, in the order in which they are upgraded, a row for each
 // version that one has.
 func components(c Cluster, p Plan) []Component {
-	var all []Component
-	add := func(new Component) {
-		if new.Current == "" {
-			return
-		}
-		if new.Target == "" || new.Current == new.Target {
-			new.By = ""
-		}
-		i := slices.IndexFunc(all, func(o Component) bool { return o.Name == new.Name && o.Current == new.Current })
-		if i < 0 {
-			all = append(all, new)
-		} else {
-			all[i].Nodes += new.Nodes
-		}
-	}
+	var all componentList
 	target := p.Target.String()
 	brought := ""
 	if slices.ContainsFunc(p.Nodes, func(n Node) bool { return n.ControlPlane && !componentsAt(n, p.Target) }) {
@@ -45,17 +69,18 @@ func components(c Cluster, p Plan) []Component {
 	}
 	byNodes := func(name, target, by string, of func(Node) string) {
 		for _, n := range p.Nodes {
-			add(Component{name, of(n), 1, target, by})
+			all.add(Component{name, of(n), 1, target, by})
 		}
 	}
 	for _, name := range ControlPlaneComponents {
 		byNodes(name, target, ByKubeadm, func(n Node) string { return orEmpty(n.Components[name]) })
 	}
 	byNodes(etcd, brought, ByKubeadm, func(n Node) string { return n.EtcdImage })
-	add(Component{KubeProxy, orEmpty(c.KubeProxy.Version), 0, target, ByKubeadm})
+	all.add(Component{KubeProxy, orEmpty(c.KubeProxy.Version), 0, target, ByKubeadm})
 	for _, tag := range c.CoreDNS {
-		add(Component{"CoreDNS", tag, 0, brought, ByKubeadm})
+		all.add(Component{"CoreDNS", tag, 0, brought, ByKubeadm})
 	}
+	all.addCloudControllers(c)
 	byNodes(Kubeadm, target, ByPawl, func(n Node) string { return orEmpty(n.Host.Kubeadm) })
 	byNodes("kubelet, kubectl", target, ByPawl, func(n Node) string { return orEmpty(n.Kubelet) })
 	byNodes("container runtime", "", "", func(n Node) string { return n.Runtime })

@@ -49,7 +49,7 @@ func MakePlan(c Cluster, w Wanted, s Settings) Plan {
 	p := Plan{Cluster: c.Name, Current: c.Version, Target: w.Target, Nodes: slices.DeleteFunc(slices.Clone(nodes), Node.stays), Hops: []Hop{}, Measured: c.Measured, Settings: s, Pools: pools(s, nodes)}
 	hops, found := makeHops(p, w)
 	found = slices.Concat(chosen, found, checkLeftOut(nodes, hops), checkNow(p), checkSupport(p, w.Now), checkEtcd(p), checkMembers(p), checkNodes(p, len(hops)), checkHosts(p, w.Now),
-		checkAPIs(c, p), checkConfiguration(c, p), checkAddons(c, p), checkEmulation(c, p))
+		checkAPIs(c, p), checkConfiguration(c, p), checkAddons(c, p), checkEmulation(c, p), checkCloudControllers(c, p, hops))
 	if w.RollBack {
 		found = append(found, failure(ManagedRollback, p.Cluster, "only a control plane that a provider runs can go back", "restore a backup: the runbook says how"))
 	}
