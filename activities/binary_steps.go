@@ -3,7 +3,6 @@ package activities
 import (
 	"context"
 	"slices"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -57,11 +56,15 @@ func (a *Activities) SwapBinaries(ctx context.Context, in NodeInput) (Outcome, e
 	return Outcome{}, nil
 }
 
-// backUpByHand keeps a host's units and what they name, and one snapshot of etcd.
+// backUpByHand keeps a host's units and what they name, and one snapshot of etcd. Beside kubeadm's backup, for which the
+// machine may be a node of the control plane, too, it has a folder of its own.
 func (a *Activities) backUpByHand(ctx context.Context, in BackUpInput) (Outcome, error) {
 	host, err := a.Directory.BinaryHost(in.Cluster, in.Host, in.Address)
 	if err != nil {
 		return Outcome{}, err
+	}
+	if !in.Settings.ByHand() {
+		in.Backup += "-etcd"
 	}
 	folder, err := host.BackUp(ctx, in.Backup, nil)
 	if err == nil && in.Snapshot {
@@ -70,12 +73,13 @@ func (a *Activities) backUpByHand(ctx context.Context, in BackUpInput) (Outcome,
 	return Outcome{Note: folder}, err
 }
 
-// etcdByHand returns nil when every member of etcd answers, as the first host of the control plane sees it.
+// etcdByHand returns nil when every member of etcd answers, as its first host sees it.
 func (a *Activities) etcdByHand(ctx context.Context, cluster string, s upgrade.Settings) error {
-	if !s.ByHand() || len(s.Binaries.ControlPlane) == 0 {
+	machines := s.EtcdMachines()
+	if len(machines) == 0 {
 		return nil
 	}
-	host, err := a.Directory.BinaryHost(cluster, s.Binaries.ControlPlane[0], "")
+	host, err := a.Directory.BinaryHost(cluster, machines[0], "")
 	if err != nil {
 		return err
 	}
@@ -91,61 +95,86 @@ func (a *Activities) etcdByHand(ctx context.Context, cluster string, s upgrade.S
 	return nil
 }
 
-// observeByHand looks at all hosts, side by side. One that cannot be looked at is a finding of the plan.
+// observeByHand looks at all hosts of a cluster that was installed by hand.
 func (a *Activities) observeByHand(ctx context.Context, cluster string, s upgrade.Settings, target func(upgrade.Cluster) upgrade.Version, c *upgrade.Cluster) error {
 	if !s.ByHand() {
 		return nil
 	}
-	seen := &upgrade.ByHand{}
-	for _, name := range s.Binaries.ControlPlane {
-		seen.Hosts = append(seen.Hosts, upgrade.BinaryHost{Node: name})
-	}
+	machines := s.Machines()
+	hosts := named(machines)
 	for _, n := range c.Nodes {
-		if !n.Replaced && !slices.Contains(s.Binaries.ControlPlane, n.Name) {
-			seen.Hosts = append(seen.Hosts, upgrade.BinaryHost{Node: n.Name, Address: n.Address})
+		if !n.Replaced && !slices.Contains(machines, n.Name) {
+			hosts = append(hosts, upgrade.BinaryHost{Node: n.Name, Address: n.Address})
 		}
 	}
-	changes := s.Binaries.ChangesTo(target(*c))
+	seen := &upgrade.ByHand{Hosts: hosts}
+	a.observeBinaries(ctx, cluster, s.Binaries.Source, s.Binaries.ChangesTo(target(*c)), seen.Hosts)
+	c.ByHand, c.Version = seen, seen.OldestAPIServer()
+	a.observeEtcd(ctx, cluster, seen, s.EtcdMachines(), c)
+	return ctx.Err()
+}
+
+// observeExternalEtcd looks at the hosts of an etcd that kubeadm has not made.
+func (a *Activities) observeExternalEtcd(ctx context.Context, cluster string, s upgrade.Settings, c *upgrade.Cluster) error {
+	machines := s.EtcdMachines()
+	if s.ByHand() || len(machines) == 0 {
+		return nil
+	}
+	seen := &upgrade.ByHand{Hosts: named(machines)}
+	a.observeBinaries(ctx, cluster, s.Binaries.Source, s.Binaries.ChangesTo(), seen.Hosts)
+	for i, h := range seen.Hosts {
+		seen.Hosts[i] = h.OnlyEtcd()
+	}
+	c.ExternalEtcd = seen
+	a.observeEtcd(ctx, cluster, seen, machines, c)
+	return ctx.Err()
+}
+
+func named(machines []string) []upgrade.BinaryHost {
+	var hosts []upgrade.BinaryHost
+	for _, name := range machines {
+		hosts = append(hosts, upgrade.BinaryHost{Node: name})
+	}
+	return hosts
+}
+
+// observeBinaries looks at hosts side by side. One that cannot be looked at is a finding of the plan.
+func (a *Activities) observeBinaries(ctx context.Context, cluster string, source upgrade.BinarySource, changes []upgrade.BinaryChange, hosts []upgrade.BinaryHost) {
 	var group errgroup.Group
 	group.SetLimit(hostsAtOnce)
-	var mu sync.Mutex
-	for i := range seen.Hosts {
-		was := seen.Hosts[i]
+	for i, was := range hosts { // each goroutine has an element of its own
 		group.Go(func() error {
 			now := was
 			host, err := a.Directory.BinaryHost(cluster, was.Node, was.Address)
 			if err == nil {
-				now, err = host.Observe(ctx, s.Binaries.Source, changes)
+				now, err = host.Observe(ctx, source, changes)
 			}
 			now.Node, now.Address = was.Node, was.Address
 			if err != nil {
 				now.Problem = err.Error()
 			}
-			mu.Lock()
-			defer mu.Unlock()
-			seen.Hosts[i] = now
+			hosts[i] = now
 			return nil
 		})
 	}
 	_ = group.Wait() // no goroutine returns an error
-	c.ByHand, c.Version = seen, seen.OldestAPIServer()
-	if len(s.Binaries.ControlPlane) > 0 && seen.Hosts[0].Problem == "" {
-		a.observeEtcd(ctx, cluster, s, c)
-	}
-	return ctx.Err()
 }
 
-// observeEtcd asks for the members, and says whose each is.
-func (a *Activities) observeEtcd(ctx context.Context, cluster string, s upgrade.Settings, c *upgrade.Cluster) {
-	host, err := a.Directory.BinaryHost(cluster, s.Binaries.ControlPlane[0], "")
+// observeEtcd asks the first of etcd's machines for the members, and says whose each is. Where that machine could not be
+// looked at, that is what the plan says.
+func (a *Activities) observeEtcd(ctx context.Context, cluster string, seen *upgrade.ByHand, machines []string, c *upgrade.Cluster) {
+	if len(machines) == 0 || seen.Hosts[0].Problem != "" {
+		return
+	}
+	host, err := a.Directory.BinaryHost(cluster, machines[0], "")
 	if err == nil {
-		c.ByHand.Members, err = host.EtcdMembers(ctx)
+		seen.Members, err = host.EtcdMembers(ctx)
 	}
 	if err != nil {
 		c.Problems = append(c.Problems, upgrade.Finding{ID: upgrade.ControlPlaneHealth, Severity: upgrade.SeverityError, Message: err.Error()})
 	}
-	for i := range c.ByHand.Members {
-		if m := &c.ByHand.Members[i]; m.Node == "" && slices.Contains(s.Binaries.ControlPlane, m.Name) {
+	for i := range seen.Members {
+		if m := &seen.Members[i]; m.Node == "" && slices.Contains(machines, m.Name) {
 			m.Node = m.Name
 		}
 	}

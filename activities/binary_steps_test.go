@@ -3,6 +3,7 @@ package activities
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -39,6 +40,47 @@ func TestASwapThatIsSwappedBackEndsTheStep(t *testing.T) {
 	_, err := env.ExecuteActivity(a.SwapBinaries, byHandInput())
 	require.ErrorContains(t, err, "swapped back")
 	require.NotContains(t, w.calls, "Swap kube-proxy", "those after it are left as they are")
+}
+
+// etcdHost is one whose units start etcd, beside what is none of etcd's business.
+func etcdHost(v string) upgrade.BinaryHost {
+	etcd := upgrade.Binary{Component: upgrade.Etcd, Path: "/usr/local/bin/etcd", OnDisk: upgrade.MustVersion(v),
+		Unit: upgrade.BinaryUnit{Name: "etcd.service", Active: "active", Running: upgrade.MustVersion(v)}}
+	return upgrade.BinaryHost{Arch: "amd64", Binaries: []upgrade.Binary{{Component: upgrade.Kubelet, Problem: "of a package"}, etcd}}
+}
+
+func TestAnExternalEtcdIsObservedAndBackedUp(t *testing.T) {
+	w := &world{settings: upgrade.Settings{Binaries: upgrade.BinarySettings{EtcdHosts: []string{"e1", "e2"}, Etcd: []upgrade.Version{upgrade.MustVersion("v3.6.16")}}}}
+	w.seen = upgrade.Cluster{Version: v137, Kubeadm: upgrade.Configuration{ExternalEtcd: true}}
+	w.byHand = map[string]upgrade.BinaryHost{"e1": etcdHost("v3.6.8"), "e2": etcdHost("v3.6.8")}
+	w.members = []upgrade.EtcdMember{{Name: "e1", Endpoint: "https://a", Version: upgrade.MustVersion("v3.6.8"), Leader: true}, {Name: "e2", Endpoint: "https://b", Version: upgrade.MustVersion("v3.6.8")}}
+	env, a := environment(t, w)
+	value, err := env.ExecuteActivity(a.MakePlan, PlanInput{Cluster: "lab", Target: v137.String()})
+	require.NoError(t, err)
+	var plan upgrade.Plan
+	require.NoError(t, value.Get(&plan))
+	require.Empty(t, plan.Errors())
+	require.Len(t, plan.Hops, 1)
+	var order []string
+	for _, n := range plan.Hops[0].ControlPlane {
+		order = append(order, n.Node)
+	}
+	require.Equal(t, []string{"e2/etcd-v3.6.16", "e1/etcd-v3.6.16"}, order, "the leader last")
+
+	w.calls = nil
+	backups := plan.BackUps(plan.Hops[0])
+	require.Equal(t, 0, plan.SnapshotAt())
+	in := BackUpInput{NodeInput: NodeInput{Cluster: "lab", Node: backups[0].Node, Host: backups[0].Host, Settings: plan.Settings}, Backup: "b", Snapshot: true}
+	value, err = env.ExecuteActivity(a.BackUpControlPlane, in)
+	require.NoError(t, err)
+	var out Outcome
+	require.NoError(t, value.Get(&out))
+	require.Equal(t, "/backups/b-etcd", out.Note, "beside kubeadm's backup, if the machine has one")
+	require.Equal(t, []string{"BinaryHost e1", "BackUp e1", "SnapshotEtcd e1"}, w.calls)
+
+	w.members[1].Version = upgrade.Version{}
+	_, err = env.ExecuteActivity(a.CheckControlPlane, ClusterInput{Cluster: "lab", Settings: upgrade.Settings{Binaries: w.settings.Binaries, Verify: upgrade.Verify{Timeout: upgrade.Duration(time.Millisecond)}}})
+	require.ErrorContains(t, err, "https://b: it does not say its version")
 }
 
 func TestAClusterThatWasInstalledByHandIsObserved(t *testing.T) {

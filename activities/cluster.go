@@ -57,7 +57,7 @@ const etcdDataDir = "/var/lib/etcd"
 // BackUpControlPlane copies the node's PKI, manifests and kubeadm configuration and, where asked, an etcd snapshot,
 // away from etcd's own directory, readable by root only, and verifies both.
 func (a *Activities) BackUpControlPlane(ctx context.Context, in BackUpInput) (Outcome, error) {
-	if in.Settings.ByHand() {
+	if in.Host != "" {
 		return a.backUpByHand(ctx, in)
 	}
 	api, host, err := a.open(in.NodeInput)

@@ -89,6 +89,9 @@ func (a *Activities) observe(ctx context.Context, cluster string, target func(up
 	if err := a.observeByHand(ctx, cluster, seen.Settings, target, &seen.Cluster); err != nil {
 		return seen, err
 	}
+	if err := a.observeExternalEtcd(ctx, cluster, seen.Settings, &seen.Cluster); err != nil {
+		return seen, err
+	}
 	if seen.Workloads, err = api.Workloads(ctx); err != nil {
 		return seen, err
 	}

@@ -135,7 +135,7 @@ func (u *clusterUpgrade) backUp(ctx workflow.Context) error {
 	name := backupName(ctx, u.plan.Cluster, u.hop())
 	u.backups = append(u.backups, name)
 	return inParallel(ctx, nodes, len(nodes), func(ctx workflow.Context, i int, n upgrade.NodePlan) error {
-		in := activities.BackUpInput{NodeInput: u.nodeInput(n), Backup: name, Snapshot: i == 0}
+		in := activities.BackUpInput{NodeInput: u.nodeInput(n), Backup: name, Snapshot: i == u.plan.SnapshotAt()}
 		_, err := u.step(ctx, "back-up-"+n.Node, "Back up "+n.Node, act.BackUpControlPlane, in)
 		return err
 	})

@@ -82,7 +82,9 @@ func parseClusterConfiguration(text string, k *upgrade.Configuration) error {
 				component
 				ImageTag string `json:"imageTag"`
 			} `json:"local"`
-			External *struct{} `json:"external"`
+			External *struct {
+				Endpoints []string `json:"endpoints"`
+			} `json:"external"`
 		} `json:"etcd"`
 		DNS struct {
 			ImageTag string `json:"imageTag"`
@@ -97,7 +99,9 @@ func parseClusterConfiguration(text string, k *upgrade.Configuration) error {
 		return err
 	}
 	k.APIVersion, k.EtcdTag, k.DNSTag = read.APIVersion, read.Etcd.Local.ImageTag, read.DNS.ImageTag
-	k.ExternalEtcd, k.ProxyDisabled = read.Etcd.External != nil, read.Proxy.Disabled
+	if k.ExternalEtcd, k.ProxyDisabled = read.Etcd.External != nil, read.Proxy.Disabled; k.ExternalEtcd {
+		k.EtcdEndpoints = read.Etcd.External.Endpoints
+	}
 	if read.ImageRepository != defaultRepository {
 		k.ImageRepository = read.ImageRepository
 	}

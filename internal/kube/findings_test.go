@@ -244,7 +244,7 @@ var provocations = []struct {
 		again := f.editConfigMap("kubeadm-config", "ClusterConfiguration", "imageRepository: registry.k8s.io", "imageRepository: k8s.gcr.io")
 		return func() { again(); undo() }
 	}, "", []string{
-		"info external-etcd: ConfigMap kube-system/kubeadm-config: etcd is external: it is neither backed up nor upgraded",
+		"info external-etcd: ConfigMap kube-system/kubeadm-config: etcd is external: it is neither backed up nor upgraded; name its hosts as etcd.hosts, if units of systemd start it there",
 		"warning image-override: ConfigMap kube-system/kubeadm-config: imageRepository is k8s.gcr.io, which has no images of v1.27 and later; set it to registry.k8s.io",
 	}},
 	{"an API server that emulates", func(f *findings) func() {

@@ -160,7 +160,7 @@ func TestParseClusterConfiguration(t *testing.T) {
 		configurationV1beta4: {APIVersion: "kubeadm.k8s.io/v1beta4",
 			Flags:           map[string][]string{"kube-apiserver": {"emulated-version"}, "kube-controller-manager": {"bind-address", "concurrent-service-syncs"}},
 			Gates:           map[string]map[string]bool{"kubeadm": {"NodeLocalCRISocket": true}},
-			EmulatedVersion: upgrade.MustVersion("v1.35.0"), DNSTag: "v1.14.0", ImageRepository: "registry.example.com", ExternalEtcd: true, ProxyDisabled: true},
+			EmulatedVersion: upgrade.MustVersion("v1.35.0"), DNSTag: "v1.14.0", ImageRepository: "registry.example.com", ExternalEtcd: true, EtcdEndpoints: []string{"https://10.0.0.9:2379"}, ProxyDisabled: true},
 		"": {},
 	} {
 		var got upgrade.Configuration

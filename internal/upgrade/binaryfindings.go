@@ -17,22 +17,23 @@ const (
 
 // CheckBinaries finds what stands in the way of an upgrade by hand.
 func CheckBinaries(hosts []BinaryHost, source BinarySource, targets BinaryTargets) []Finding {
+	found := checkBinaryHosts(hosts, source, targets)
+	if !slices.ContainsFunc(hosts, func(h BinaryHost) bool { _, serves := h.Binary(APIServer); return serves }) {
+		found = append(found, failure(NoControlPlane, "", "no host has a unit that starts "+APIServer, "name the hosts of the control plane"))
+	}
+	return mergeFindings(found)
+}
+
+func checkBinaryHosts(hosts []BinaryHost, source BinarySource, targets BinaryTargets) []Finding {
 	found := checkSource(source)
-	servers := 0
 	for _, h := range hosts {
 		if h.Problem != "" {
 			found = append(found, failure(HostProblem, h.Node, h.Problem, "make the host reachable"))
 			continue
 		}
 		found = append(found, checkBinaryHost(h, targets)...)
-		if _, ok := h.Binary(APIServer); ok {
-			servers++
-		}
 	}
-	if servers == 0 {
-		found = append(found, failure(NoControlPlane, "", "no host has a unit that starts "+APIServer, "name the hosts of the control plane"))
-	}
-	return mergeFindings(found)
+	return found
 }
 
 func checkSource(s BinarySource) []Finding {

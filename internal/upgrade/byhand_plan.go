@@ -10,7 +10,7 @@ const ProviderBinaries = "binaries"
 
 // ByHand is what was observed of the machines of a cluster that was installed by hand.
 type ByHand struct {
-	Hosts   []BinaryHost `json:"hosts"`             // the control plane's first, in the definition's order
+	Hosts   []BinaryHost `json:"hosts"`             // etcd's and the control plane's first, in the definition's order
 	Members []EtcdMember `json:"members,omitempty"` // of etcd
 }
 
@@ -22,7 +22,7 @@ type BinarySettings struct {
 	// Etcd are the versions of etcd that can be had. It goes to the last before the API servers of the first hop, by those of
 	// the others that it has to pass. Empty: it stays.
 	Etcd []Version `json:"etcd,omitempty"`
-	// EtcdHosts are those of an etcd that is not on the control plane's: of an external one in a cluster of kubeadm's.
+	// EtcdHosts are those of etcd, where they are not the control plane's.
 	EtcdHosts []string `json:"etcdHosts,omitempty"`
 	// Runtime are where the container runtime's parts and the CNI plugins of nodes go, on drained nodes only.
 	Runtime []ComponentVersion `json:"runtime,omitempty"`
@@ -264,16 +264,31 @@ func (s Settings) ByHand() bool { return s.Provider == ProviderBinaries }
 // Abstract reports whether the plan is of no node of the API: of a component on a host, or of what a provider changes.
 func (n NodePlan) Abstract() bool { return n.Role == ManagedPart || n.Role == ComponentPart }
 
-// BackUps are the hosts whose configuration is kept before the hop changes anything: nobody's, where a provider has it.
+// BackUps are the hosts whose configuration is kept before the hop changes anything: nobody's, where a provider has it. Those
+// that have etcd come first.
 func (p Plan) BackUps(h Hop) []NodePlan {
-	if p.Settings.ByHand() && len(h.ControlPlane) > 0 {
+	switch {
+	case len(h.ControlPlane) == 0:
+		return nil
+	case p.Settings.ByHand():
 		var hosts []NodePlan
-		for _, host := range p.Settings.Binaries.ControlPlane {
+		for _, host := range p.Settings.Machines() {
 			hosts = append(hosts, NodePlan{Node: host, Host: host, Role: ComponentPart})
 		}
 		return hosts
 	}
-	return slices.DeleteFunc(slices.Clone(h.ControlPlane), NodePlan.Abstract)
+	return append(p.Settings.etcdBackUps(), slices.DeleteFunc(slices.Clone(h.ControlPlane), NodePlan.Abstract)...)
+}
+
+// Machines are the hosts of etcd and of the control plane, which need not be nodes.
+func (s Settings) Machines() []string {
+	all := slices.Clone(s.EtcdMachines())
+	for _, host := range s.Binaries.ControlPlane {
+		if !slices.Contains(all, host) {
+			all = append(all, host)
+		}
+	}
+	return all
 }
 
 // ChangesTo are what a host of such a cluster may need for the versions, to ask a source whether it has them.

@@ -45,6 +45,8 @@ type Cluster struct {
 	Managed *Managed `json:"managed,omitempty"`
 	// ByHand is what runs on the machines; nil where nobody installed them by hand.
 	ByHand *ByHand `json:"byHand,omitempty"`
+	// ExternalEtcd is what runs on the hosts of an etcd that kubeadm has not made; nil where nobody named them.
+	ExternalEtcd *ByHand `json:"externalEtcd,omitempty"`
 	// Problems are findings of the observation itself: an unready API server, an unhealthy etcd member.
 	Problems []Finding `json:"problems,omitempty"`
 	// Measured is how long steps took in earlier upgrades of the cluster; empty when there were none.

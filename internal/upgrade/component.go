@@ -76,6 +76,13 @@ func components(c Cluster, p Plan) []Component {
 		byNodes(name, target, ByKubeadm, func(n Node) string { return orEmpty(n.Components[name]) })
 	}
 	byNodes(etcd, brought, ByKubeadm, func(n Node) string { return n.EtcdImage })
+	if c.ExternalEtcd != nil {
+		for _, h := range c.ExternalEtcd.Hosts {
+			if b, there := h.Binary(etcd); there {
+				all.addBinary(b, p.Settings.Binaries.EtcdTarget())
+			}
+		}
+	}
 	all.add(Component{KubeProxy, orEmpty(c.KubeProxy.Version), 0, target, ByKubeadm})
 	for _, tag := range c.CoreDNS {
 		all.add(Component{"CoreDNS", tag, 0, brought, ByKubeadm})

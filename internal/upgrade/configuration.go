@@ -26,6 +26,8 @@ type Configuration struct {
 	// ImageRepository is where images come from, if not from registry.k8s.io.
 	ImageRepository string `json:"imageRepository,omitempty"`
 	ExternalEtcd    bool   `json:"externalEtcd,omitempty"`
+	// EtcdEndpoints are where the API servers find an external etcd.
+	EtcdEndpoints []string `json:"etcdEndpoints,omitempty"`
 	// ProxyDisabled: kubeadm is told to leave kube-proxy alone.
 	ProxyDisabled bool `json:"proxyDisabled,omitempty"`
 }
@@ -144,9 +146,6 @@ func checkImages(k Configuration, p Plan) []Finding {
 	if k.ImageRepository == frozenRegistry && p.Target.AtLeastMinor(1, oldestNotFrozen) {
 		add(ImageOverride, SeverityWarning, fmt.Sprintf("imageRepository is %s, which has no images of %s and later", frozenRegistry, firstOf(oldestNotFrozen).MinorString()),
 			"set it to registry.k8s.io", frozenSource)
-	}
-	if k.ExternalEtcd {
-		add(ExternalEtcd, SeverityInfo, "etcd is external: it is neither backed up nor upgraded", "", externalSource)
 	}
 	if k.ProxyMode == "ipvs" && p.Target.AtLeastMinor(1, 35) {
 		found = append(found, Finding{ID: KubeProxyAddon, Severity: SeverityInfo, Target: configMapOf(KubeProxy), Source: ipvsSource,

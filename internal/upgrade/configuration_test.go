@@ -39,7 +39,7 @@ func TestFindingsOfTheCluster(t *testing.T) {
 		"frozen registry": {func(c *Cluster) { c.Kubeadm.ImageRepository = "k8s.gcr.io" }, "", SeverityWarning,
 			"ConfigMap kube-system/kubeadm-config: imageRepository is k8s.gcr.io, which has no images of v1.27 and later; set it to registry.k8s.io"},
 		"external etcd": {func(c *Cluster) { c.Kubeadm.ExternalEtcd = true }, "", SeverityInfo,
-			"ConfigMap kube-system/kubeadm-config: etcd is external: it is neither backed up nor upgraded"},
+			"ConfigMap kube-system/kubeadm-config: etcd is external: it is neither backed up nor upgraded; name its hosts as etcd.hosts, if units of systemd start it there"},
 		"ipvs": {func(c *Cluster) { c.Kubeadm.ProxyMode = "ipvs" }, "", SeverityInfo,
 			"ConfigMap kube-system/kube-proxy: kube-proxy runs in mode ipvs, which is deprecated since v1.35; move to nftables"},
 		"emulation now": {func(c *Cluster) { c.Nodes[0].Emulates = MustVersion("v1.35.0") }, "", SeverityWarning,

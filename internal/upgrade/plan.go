@@ -18,6 +18,8 @@ type Plan struct {
 	Drains     int         `json:"drains"` // of nodes, in all hops together
 	Findings   []Finding   `json:"findings,omitempty"`
 	Settings   Settings    `json:"settings"`
+	// ExternalEtcd: no node of the cluster has a member of etcd.
+	ExternalEtcd bool `json:"externalEtcd,omitempty"`
 	// Pools are those that have workers, in the order in which they have their turn. Empty in plans from before there
 	// were pools.
 	Pools []Pool `json:"pools,omitempty"`

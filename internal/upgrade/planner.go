@@ -47,8 +47,10 @@ func MakePlan(c Cluster, w Wanted, s Settings) Plan {
 	}
 	nodes := w.mark(sortNodes(c.Nodes))
 	p := Plan{Cluster: c.Name, Current: c.Version, Target: w.Target, Nodes: slices.DeleteFunc(slices.Clone(nodes), Node.stays), Hops: []Hop{}, Measured: c.Measured, Settings: s, Pools: pools(s, nodes)}
+	p.ExternalEtcd = c.Kubeadm.ExternalEtcd
 	hops, found := makeHops(p, w)
-	found = slices.Concat(chosen, found, checkLeftOut(nodes, hops), checkNow(p), checkSupport(p, w.Now), checkEtcd(p), checkMembers(p), checkNodes(p, len(hops)), checkHosts(p, w.Now),
+	hops, members := addExternalEtcd(hops, c, p)
+	found = slices.Concat(chosen, found, members, checkExternalEtcd(c, p), checkLeftOut(nodes, hops), checkNow(p), checkSupport(p, w.Now), checkEtcd(p), checkMembers(p), checkNodes(p, len(hops)), checkHosts(p, w.Now),
 		checkAPIs(c, p), checkConfiguration(c, p), checkAddons(c, p), checkEmulation(c, p), checkCloudControllers(c, p, hops))
 	if w.RollBack {
 		found = append(found, failure(ManagedRollback, p.Cluster, "only a control plane that a provider runs can go back", "restore a backup: the runbook says how"))
