@@ -51,7 +51,10 @@ func etcdHost(v string) upgrade.BinaryHost {
 
 func TestAnExternalEtcdIsObservedAndBackedUp(t *testing.T) {
 	w := &world{settings: upgrade.Settings{Binaries: upgrade.BinarySettings{EtcdHosts: []string{"e1", "e2"}, Etcd: []upgrade.Version{upgrade.MustVersion("v3.6.16")}}}}
-	w.seen = upgrade.Cluster{Version: v137, Kubeadm: upgrade.Configuration{ExternalEtcd: true}}
+	components := map[string]upgrade.Version{upgrade.APIServer: v137, upgrade.ControllerManager: v137, upgrade.Scheduler: v137}
+	w.seen = upgrade.Cluster{Version: v137, Kubeadm: upgrade.Configuration{ExternalEtcd: true},
+		Nodes: []upgrade.Node{{Name: "cp1", ControlPlane: true, Kubelet: v137, Ready: true, Components: components}}}
+	w.hosts = map[string]upgrade.Host{"cp1": {PackageManager: "apt", Kubeadm: v137, Available: []upgrade.Version{v137}, FreeBytes: 1 << 40}}
 	w.byHand = map[string]upgrade.BinaryHost{"e1": etcdHost("v3.6.8"), "e2": etcdHost("v3.6.8")}
 	w.members = []upgrade.EtcdMember{{Name: "e1", Endpoint: "https://a", Version: upgrade.MustVersion("v3.6.8"), Leader: true}, {Name: "e2", Endpoint: "https://b", Version: upgrade.MustVersion("v3.6.8")}}
 	env, a := environment(t, w)
@@ -69,6 +72,7 @@ func TestAnExternalEtcdIsObservedAndBackedUp(t *testing.T) {
 
 	w.calls = nil
 	backups := plan.BackUps(plan.Hops[0])
+	require.Equal(t, "e1/etcd", backups[0].Node)
 	require.Equal(t, 0, plan.SnapshotAt())
 	in := BackUpInput{NodeInput: NodeInput{Cluster: "lab", Node: backups[0].Node, Host: backups[0].Host, Settings: plan.Settings}, Backup: "b", Snapshot: true}
 	value, err = env.ExecuteActivity(a.BackUpControlPlane, in)
