@@ -1,11 +1,13 @@
 package e2e
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -14,22 +16,31 @@ import (
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
-// TestByHand upgrades a cluster that was installed by hand, etcd included, pawl being killed inside the swap of the API
-// server and inside a drain. The first kube-scheduler that the mirror has does not start: it is swapped back and held.
+// TestByHand upgrades a cluster of three control planes that was installed by hand, etcd and the workers' containerd included,
+// pawl being killed inside the swap of an API server and inside a drain. The first kube-scheduler that the mirror has does not
+// start: it is swapped back and held.
 func TestByHand(t *testing.T) {
-	l := newLabOf(t, []string{"--hard-way"}, 1, 2, from, to)
+	l := newLabOf(t, []string{"--hard-way"}, 3, 2, from, to)
+	controlPlane := []string{"cp1", "cp2", "cp3"}
 	l.addToDefinition("etcdMirror:", "  etcdVersions: [v3.6.16, v3.7.0]")
+	l.addToDefinition("etcdVersions:", "  containerd: {version: "+containerdTo+", mirror: http://10.77.0.1/containerd}")
+	l.serveContainerd()
 	good := l.breakProgram("kube-scheduler")
 	probes := l.probe()
 	dev := l.startDev()
 	out, err := l.pawl("plan", "lab", "--to", to)
 	require.NoError(t, err, out)
 	t.Log("\n" + out)
+	require.Contains(t, out, containerdTo)
+	out, err = l.pawl("plan", "lab", "--to", "v1.37")
+	require.Equal(t, 2, exitCode(err), out)
+	require.Contains(t, out, `"v1.37" is not a Kubernetes version, wanted one like v1.37.2`)
 	out, err = l.pawl("start", "lab", "--to", to)
 	require.NoError(t, err, out)
 
-	l.awaitStep(1, "cp1/kube-apiserver", upgrade.SwapBinaries)
-	dev = l.killAndRestart(dev, "inside the swap of the API server")
+	l.awaitStep(1, "cp2/kube-apiserver", upgrade.SwapBinaries)
+	require.Equal(t, to, l.runs("cp1", "kube-apiserver"))
+	dev = l.killAndRestart(dev, "inside the swap of the second API server")
 	out, err = l.pawl("watch", "lab")
 	require.Equal(t, 12, exitCode(err), out)
 	require.Contains(t, out, "kube-scheduler")
@@ -45,18 +56,21 @@ func TestByHand(t *testing.T) {
 	dev = l.killAndRestart(dev, "inside the drain of w1")
 	l.watch()
 	l.report(probes.stop(t))
-	for _, program := range []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
-		require.Contains(t, l.ssh("cp1", "/usr/local/bin/"+program, "--version"), to)
+	for _, cp := range controlPlane {
+		for _, component := range []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
+			require.Equal(t, to, l.runs(cp, component), cp)
+		}
+		require.Equal(t, "v3.7.0", l.runs(cp, "etcd"), cp)
 	}
-	require.Contains(t, l.ssh("cp1", "/usr/local/bin/etcd", "--version"), "3.7.0")
 	for _, w := range []string{"w1", "w2"} {
-		require.Contains(t, l.ssh(w, "/usr/local/bin/kube-proxy", "--version"), to)
+		require.Equal(t, to, l.runs(w, "kube-proxy"), w)
+		require.Equal(t, containerdTo, l.runs(w, "containerd"), w)
 	}
 	var nodes struct {
 		Items []struct {
 			Spec   struct{ Unschedulable bool }
 			Status struct {
-				NodeInfo   struct{ KubeletVersion string }
+				NodeInfo   struct{ KubeletVersion, ContainerRuntimeVersion string }
 				Conditions []condition
 			}
 		}
@@ -65,11 +79,45 @@ func TestByHand(t *testing.T) {
 	require.Len(t, nodes.Items, 2)
 	for _, n := range nodes.Items {
 		require.Equal(t, to, n.Status.NodeInfo.KubeletVersion)
+		require.Equal(t, "containerd://"+strings.TrimPrefix(containerdTo, "v"), n.Status.NodeInfo.ContainerRuntimeVersion)
 		require.False(t, n.Spec.Unschedulable)
 		require.True(t, ready(n.Status.Conditions))
 	}
 	require.Equal(t, to, l.serverVersion())
 	dev.stop(t)
+}
+
+// runs is the version of a component's process on a node, not of the file that may have come since.
+func (l *lab) runs(node, component string) string {
+	l.t.Helper()
+	says := l.ssh(node, `"/proc/$(systemctl show -P MainPID `+component+`)/exe" --version`)
+	version := regexp.MustCompile(`\bv?(\d+\.\d+\.\d+)`).FindStringSubmatch(says)
+	require.NotNil(l.t, version, says)
+	return "v" + version[1]
+}
+
+// containerdFrom is what the nodes have, and containerdTo the version that it goes to.
+const containerdFrom, containerdTo = "v2.3.7", "v2.3.8"
+
+// serveContainerd puts the nodes' own containerd into the mirror, which says that it is another version: to be swapped, it need
+// not be different otherwise.
+func (l *lab) serveContainerd() {
+	l.t.Helper()
+	folder := filepath.Join(labHome(l.t), "run", "repo", "containerd", containerdTo)
+	require.NoError(l.t, os.MkdirAll(filepath.Join(folder, "bin"), 0o755))
+	for _, name := range []string{"containerd", "ctr", "containerd-shim-runc-v2"} {
+		program, err := os.ReadFile(filepath.Join(labHome(l.t), "cache", "bin", "containerd-"+containerdFrom, name))
+		require.NoError(l.t, err)
+		program = bytes.ReplaceAll(program, []byte(containerdFrom), []byte(containerdTo)) // of the same length
+		require.NoError(l.t, os.WriteFile(filepath.Join(folder, "bin", name), program, 0o755))
+	}
+	archive := filepath.Join(folder, "containerd-"+strings.TrimPrefix(containerdTo, "v")+"-linux-amd64.tar.gz")
+	out, err := exec.Command("tar", "--create", "--gzip", "--file="+archive, "--directory="+folder, "bin").CombinedOutput()
+	require.NoError(l.t, err, string(out))
+	packed, err := os.ReadFile(archive)
+	require.NoError(l.t, err)
+	sum := sha256.Sum256(packed)
+	require.NoError(l.t, os.WriteFile(archive+".sha256sum", []byte(hex.EncodeToString(sum[:])+"  "+filepath.Base(archive)+"\n"), 0o644))
 }
 
 // addToDefinition adds a line behind one of the lab's definition.
