@@ -67,7 +67,7 @@ func TestManagedThreeMinors(t *testing.T) {
 	s := managed(t, e, "controlPlane: {bake: 1s}\n")
 	out, code := s.pawl("plan", "managed", "--to", "1.37")
 	require.Equal(t, 0, code, out)
-	for _, want := range []string{"managed: v1.34 -> v1.37", "3 hops", "addon/coredns: update add-on", "control-plane: update control plane", "Node groups, updated by eks, one after another", "nodegroup/blue, nodegroup/green: update node group"} {
+	for _, want := range []string{"managed: v1.34 -> v1.35 -> v1.36 -> v1.37, 3 hops", "addon/coredns: update add-on", "control-plane: update control plane", "Node groups, updated by eks, one after another", "nodegroup/blue, nodegroup/green: update node group"} {
 		require.Contains(t, out, want)
 	}
 	require.Empty(t, e.Updates, "a plan changes nothing")
