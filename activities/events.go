@@ -59,8 +59,8 @@ func showing(ctx context.Context, events Events, in *interceptor.ExecuteActivity
 	}
 	var before sync.WaitGroup
 	before.Go(func() { show(what.before, what.beforeText) })
-	defer before.Wait()
 	result, err := step()
+	before.Wait() // in the order in which things were done
 	if err == nil {
 		show(what.after, what.afterText)
 	}

@@ -51,17 +51,21 @@ func (i *activityInterceptor) ExecuteActivity(ctx context.Context, in *intercept
 	defer stop()
 	go b.run(beating)
 
-	began := time.Now()
-	result, err := showing(ctx, i.events, in, func() (any, error) { return i.Next.ExecuteActivity(ctx, in) })
+	var took time.Duration
+	result, err := showing(ctx, i.events, in, func() (any, error) {
+		began := time.Now()
+		defer func() { took = time.Since(began) }()
+		return i.Next.ExecuteActivity(ctx, in)
+	})
 	if outcome, ok := result.(Outcome); ok {
-		outcome.Worked = upgrade.Duration(time.Since(began).Round(time.Millisecond))
+		outcome.Worked = upgrade.Duration(took.Round(time.Millisecond))
 		outcome.Attempt = int(activity.GetInfo(ctx).Attempt)
 		if outcome.APIServer != nil && outcome.Attempt > 1 {
 			outcome.APIServer.AtLeast = true // what earlier attempts saw is lost
 		}
 		result = outcome
 	}
-	count(ctx, in, time.Since(began), err)
+	count(ctx, in, took, err)
 	return result, translate(ctx, err, result)
 }
 

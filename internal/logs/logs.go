@@ -63,8 +63,8 @@ func (h handler) Handle(ctx context.Context, r slog.Record) error {
 	add("cluster", s.Cluster)
 	add("node", s.Node)
 	add("step", s.Step)
-	if s.Cluster != "" {
-		add("upgrade", workflows.ClusterUpgradeID(s.Cluster))
+	if upgrade := workflows.ClusterUpgradeID(s.Cluster); id == upgrade || id == workflows.NodeUpgradeID(s.Cluster, s.Node) {
+		add("upgrade", upgrade)
 	}
 	return h.Handler.Handle(ctx, r)
 }

@@ -23,6 +23,7 @@ func TestLinesSayWhatTheyAreAbout(t *testing.T) {
 	log.With(node, "ActivityID", "drainNode", "ActivityType", "DrainNode", "Attempt", 2).Error("Activity error.", "Error", "blocked")
 	sdk.Error("Activity error.", "WorkflowID", workflows.ClusterUpgradeID("prod"), "RunID", "r2", "ActivityID", "back-up-cp1", "ActivityType", "BackUpControlPlane")
 	log.With(node, "node", "w2").Info("of its own")
+	sdk.Info("a plan", "WorkflowID", workflows.ClusterPlanID("prod", "1"))
 	logger.Info("pawl-worker is ready", "taskQueue", "pawl")
 
 	var lines []map[string]any
@@ -37,12 +38,13 @@ func TestLinesSayWhatTheyAreAbout(t *testing.T) {
 	about := func(line map[string]any) map[string]any {
 		return map[string]any{"cluster": line["cluster"], "node": line["node"], "step": line["step"], "upgrade": line["upgrade"], "RunID": line["RunID"]}
 	}
-	require.Len(t, lines, 5)
+	require.Len(t, lines, 6)
 	require.Equal(t, map[string]any{"cluster": "prod", "node": "w1", "step": nil, "upgrade": "cluster-upgrade/prod", "RunID": "r1"}, about(lines[0]))
 	require.Equal(t, map[string]any{"cluster": "prod", "node": "w1", "step": "drainNode", "upgrade": "cluster-upgrade/prod", "RunID": "r1"}, about(lines[1]))
 	require.Equal(t, map[string]any{"cluster": "prod", "node": "cp1", "step": "backUpControlPlane", "upgrade": "cluster-upgrade/prod", "RunID": "r2"}, about(lines[2]))
 	require.Equal(t, "w2", lines[3]["node"], "who knows better is believed")
-	require.Equal(t, map[string]any{"level": "INFO", "msg": "pawl-worker is ready", "taskQueue": "pawl"}, lines[4])
+	require.Equal(t, map[string]any{"cluster": "prod", "node": nil, "step": nil, "upgrade": nil, "RunID": nil}, about(lines[4]))
+	require.Equal(t, map[string]any{"level": "INFO", "msg": "pawl-worker is ready", "taskQueue": "pawl"}, lines[5])
 }
 
 func TestFormats(t *testing.T) {

@@ -158,7 +158,6 @@ func everything(t *testing.T) string {
 	// As the SDK does; what it really shows is seen in integration.
 	sdk := r.Handler().WithTags(map[string]string{"task_queue": "pawl", "poller_type": "workflow_task"})
 	sdk.Gauge("temporal_num_pollers").Update(2)
-	sdk.Timer("temporal_activity_schedule_to_start_latency").Record(time.Millisecond)
 	sdk.Timer("temporal_workflow_task_schedule_to_start_latency").Record(time.Millisecond)
 	_, text := get(t, s, "/metrics")
 	return text
