@@ -69,6 +69,9 @@ func (s *seen) watch(temporal client.Client, clusters string) error {
 		return nil
 	}
 	look := func(ctx context.Context) ([]visibility.Upgrade, error) {
+		if names, err := config.Names(clusters); err == nil { // definitions come and go
+			s.registry.Know(names...)
+		}
 		return visibility.Newest(ctx, temporal, visibility.RecentQuery(time.Now().Add(-recent)), lookEach)
 	}
 	s.server.Ready(

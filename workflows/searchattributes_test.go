@@ -25,6 +25,7 @@ func TestVisibilityFollowsAnUpgrade(t *testing.T) {
 	}
 	var rows []row
 	var memos []string
+	var heldSince []bool
 	var target string
 	b.OnUpsertTypedSearchAttributes(mock.Anything).Return(nil).Run(func(args mock.Arguments) {
 		a := args.Get(0).(temporal.SearchAttributes)
@@ -42,7 +43,11 @@ func TestVisibilityFollowsAnUpgrade(t *testing.T) {
 		}
 	})
 	b.OnUpsertMemo(mock.Anything).Return(nil).Run(func(args mock.Arguments) {
-		memos = append(memos, args.Get(0).(map[string]any)[MemoMessage].(string))
+		memo := args.Get(0).(map[string]any)
+		memos = append(memos, memo[MemoMessage].(string))
+		if m, ok := memo[MemoMoments].(Moments); ok {
+			heldSince = append(heldSince, !m.HeldSince.IsZero())
+		}
 	})
 	b.RegisterDelayedCallback(func() {
 		require.NoError(t, b.UpdateWorkflowByID(NodeUpgradeID("lab", "w2"), UpdateRetry, "retry", &answer{t: t}, Decision{}))
@@ -68,6 +73,19 @@ func TestVisibilityFollowsAnUpgrade(t *testing.T) {
 	require.Equal(t, want, rows)
 	require.Equal(t, "v1.38.0", target)
 	require.Equal(t, []string{"w2: Drain: drain w2: blocked by a budget", ""}, memos)
+	require.Equal(t, []bool{true, false}, heldSince)
+}
+
+func TestMomentsAreOfTheOldestHoldAndTheWindow(t *testing.T) {
+	at := time.Date(2026, 11, 28, 22, 0, 0, 500, time.FixedZone("CET", 3600))
+	m := momentsOf([]upgrade.Wait{
+		{For: upgrade.ForDecision, Since: at.Add(time.Minute)}, {For: upgrade.ForApproval, Since: at}, {For: upgrade.ForResume, Since: at.Add(-time.Hour)},
+		{For: upgrade.ForWindow, Since: at, Until: at.Add(24 * time.Hour)},
+	})
+	require.Equal(t, Moments{
+		HeldSince: time.Date(2026, 11, 28, 21, 0, 0, 0, time.UTC), WindowOpens: time.Date(2026, 11, 29, 21, 0, 0, 0, time.UTC),
+	}, m)
+	require.Equal(t, Moments{}, momentsOf(nil))
 }
 
 func TestVisibilityCountsManyNodesByTheHundredth(t *testing.T) {
