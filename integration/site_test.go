@@ -30,7 +30,7 @@ type site struct {
 	temporal client.Client
 }
 
-// newSite starts Temporal and makes a cluster of two nodes. No worker runs.
+// newSite starts Temporal and makes a cluster of three nodes. No worker runs.
 func newSite(t *testing.T, name, settings string) *site {
 	t.Helper()
 	simtest.Programs(t, controlplane.Program, "pawl", "pawl-worker", "pawl-temporal")
@@ -46,7 +46,7 @@ func newSite(t *testing.T, name, settings string) *site {
 	}, time.Minute, 50*time.Millisecond)
 	t.Cleanup(s.temporal.Close)
 	s.Bed, err = bed.Start(t.Context(), bed.Options{
-		ControlPlanes: 1, Workers: 1, Version: v136, Offered: []upgrade.Version{v137},
+		ControlPlanes: 1, Workers: 2, Version: v136, Offered: []upgrade.Version{v137},
 		Name: name, Dir: t.TempDir(), Clusters: s.clusters, Definition: settings, Pace: pace, Say: func(line string) { t.Logf("%s %s", name, line) },
 	})
 	require.NoError(t, err)
@@ -98,6 +98,16 @@ func (s *site) polls(queue string, kind enumspb.TaskQueueType) int {
 	d, err := s.temporal.DescribeTaskQueue(s.t.Context(), queue, kind)
 	require.NoError(s.t, err)
 	return len(d.GetPollers())
+}
+
+// promote makes a build of a deployment the current one. The server knows it once its workers have polled.
+func (s *site) promote(deployment, build string) {
+	s.t.Helper()
+	handle := s.temporal.WorkerDeploymentClient().GetHandle(deployment)
+	require.Eventually(s.t, func() bool {
+		_, err := handle.SetCurrentVersion(s.t.Context(), client.WorkerDeploymentSetCurrentVersionOptions{BuildID: build})
+		return err == nil
+	}, time.Minute, 200*time.Millisecond)
 }
 
 // history is a workflow's, as Temporal has it.

@@ -33,7 +33,8 @@ func TestSites(t *testing.T) {
 	definition, err := os.ReadFile(filepath.Join(s.clusters, "far.yaml"))
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(central, "far.yaml"), definition, 0o600))
-	s.worker(workflows.TaskQueue, nil, "--clusters", central)
+	s.worker(workflows.TaskQueue, nil, "--clusters", central, "--deployment", "central", "--build-id", "one")
+	s.promote("central", "one") // the site's own is not versioned
 
 	for _, command := range []string{"plan", "start"} {
 		out, code := s.pawl(s.wanted(command)...)
@@ -53,7 +54,7 @@ func TestSites(t *testing.T) {
 	s.watch(0)
 	s.requireUpgraded()
 	ran := 0
-	for _, id := range []string{workflows.ClusterUpgradeID("far"), workflows.NodeUpgradeID("far", "cp1"), workflows.NodeUpgradeID("far", "w1")} {
+	for _, id := range []string{workflows.ClusterUpgradeID("far"), workflows.NodeUpgradeID("far", "cp1"), workflows.NodeUpgradeID("far", "w1"), workflows.NodeUpgradeID("far", "w2")} {
 		for _, e := range s.history(id) {
 			if a := e.GetActivityTaskScheduledEventAttributes(); a != nil {
 				want := "site-b"
@@ -76,25 +77,18 @@ func TestWorkerVersioning(t *testing.T) {
 	build := func(id string) (end func()) {
 		return s.worker(workflows.TaskQueue, nil, "--clusters", s.clusters, "--deployment", "pawl", "--build-id", id)
 	}
-	promote := func(id string) {
-		deployment := s.temporal.WorkerDeploymentClient().GetHandle("pawl")
-		require.Eventually(t, func() bool {
-			_, err := deployment.SetCurrentVersion(t.Context(), client.WorkerDeploymentSetCurrentVersionOptions{BuildID: id})
-			return err == nil
-		}, time.Minute, 200*time.Millisecond, "the server knows the version once its workers have polled")
-	}
 	endFirst := build("one")
 	out, code := s.pawl(s.wanted("plan")...)
 	require.Equal(t, 13, code, out)
 	require.Contains(t, out, "plan rollout: the pawl-workers that poll task queue pawl belong to deployment pawl, of which no version is the current one; "+
 		"temporal worker deployment set-current-version --namespace default --deployment-name pawl --build-id one")
-	promote("one")
+	s.promote("pawl", "one")
 	out, code = s.pawl(append(s.wanted("start"), "--approve", "workers")...)
 	require.Equal(t, 0, code, out)
-	s.held("1 workers are drained")
+	s.held("2 workers are drained")
 
 	build("two")
-	promote("two")
+	s.promote("pawl", "two")
 	endFirst()
 	out, code = s.pawl("approve", "rollout", "--reason", "go")
 	require.Equal(t, 0, code, out)
