@@ -66,7 +66,7 @@ Needs root.`,
 	cmd.PersistentFlags().StringVar(&a.dir, "dir", "", "the lab's folder (default $"+home.EnvVar+" or pawl-lab in the user's cache folder)")
 	cmd.AddCommand(
 		a.buildCommand(), a.upCommand(), a.downCommand(), a.statusCommand(),
-		a.sshCommand(), a.execCommand(), a.nodeCommand(), a.netCommand(), a.probeCommand(), a.providerCommand(),
+		a.sshCommand(), a.execCommand(), a.nodeCommand(), a.netCommand(), a.probeCommand(), a.imageCommand(), a.providerCommand(),
 		a.keepCommand(), a.initCommand(), a.infraCommand(),
 	)
 	return cmd

@@ -51,7 +51,7 @@ func Handler(store image.Store) http.Handler {
 // manifest serves a manifest by tag or by digest.
 func manifest(w http.ResponseWriter, r *http.Request, store image.Store, repository, ref string) {
 	if strings.HasPrefix(ref, "sha256:") {
-		blob(w, r, store, repository, ref, string(types.OCIManifestSchema1))
+		blob(w, r, store, repository, ref, string(typeOf(store, repository, ref)))
 		return
 	}
 	ref2 := image.Ref{Repository: repository, Tag: ref}
@@ -66,22 +66,28 @@ func manifest(w http.ResponseWriter, r *http.Request, store image.Store, reposit
 		return
 	}
 	log.Printf("registry: %s %s %s", r.RemoteAddr, r.Method, ref2)
-	blob(w, r, store, repository, index.Manifests[0].Digest.String(), string(types.OCIManifestSchema1))
+	blob(w, r, store, repository, index.Manifests[0].Digest.String(), string(index.Manifests[0].MediaType))
+}
+
+// typeOf is what a manifest says that it is: of an image, or an index of images for several architectures.
+func typeOf(store image.Store, repository, digest string) types.MediaType {
+	var m struct {
+		MediaType types.MediaType `json:"mediaType"`
+	}
+	b, err := os.ReadFile(find(store, repository, digest))
+	if err != nil || json.Unmarshal(b, &m) != nil || m.MediaType == "" {
+		return types.OCIManifestSchema1
+	}
+	return m.MediaType
 }
 
 // blob serves a blob of any tag of the repository.
 func blob(w http.ResponseWriter, r *http.Request, store image.Store, repository, digest, mediaType string) {
-	h, err := v1.NewHash(digest)
-	if err != nil {
+	if _, err := v1.NewHash(digest); err != nil {
 		fail(w, http.StatusBadRequest, "DIGEST_INVALID", "not a digest")
 		return
 	}
-	found, _ := filepath.Glob(filepath.Join(store.Dir(image.Ref{Repository: repository, Tag: "*"}), "blobs", h.Algorithm, h.Hex))
-	if len(found) == 0 {
-		fail(w, http.StatusNotFound, "BLOB_UNKNOWN", "not in the lab's registry")
-		return
-	}
-	f, err := os.Open(found[0])
+	f, err := os.Open(find(store, repository, digest))
 	if err != nil {
 		fail(w, http.StatusNotFound, "BLOB_UNKNOWN", "not in the lab's registry")
 		return
@@ -90,6 +96,19 @@ func blob(w http.ResponseWriter, r *http.Request, store image.Store, repository,
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Docker-Content-Digest", digest)
 	http.ServeContent(w, r, "", time.Time{}, f)
+}
+
+// find is the file of a blob of any tag of the repository; "" when there is none.
+func find(store image.Store, repository, digest string) string {
+	h, err := v1.NewHash(digest)
+	if err != nil {
+		return ""
+	}
+	found, _ := filepath.Glob(filepath.Join(store.Dir(image.Ref{Repository: repository, Tag: "*"}), "blobs", h.Algorithm, h.Hex))
+	if len(found) == 0 {
+		return ""
+	}
+	return found[0]
 }
 
 func fail(w http.ResponseWriter, status int, code, message string) {

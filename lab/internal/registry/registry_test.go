@@ -12,6 +12,10 @@ import (
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"github.com/pawl-dev/pawl/lab/internal/image"
 )
@@ -100,5 +104,49 @@ func TestReadOnly(t *testing.T) {
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusMethodNotAllowed {
 		t.Errorf("upload: status %d, want 405", resp.StatusCode)
+	}
+}
+
+// TestPullOfAnIndex: what was loaded is an index for several architectures, and says so by tag and by digest.
+func TestPullOfAnIndex(t *testing.T) {
+	s, store, ref := serve(t)
+	images, err := layout.ImageIndexFromPath(store.Dir(ref))
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := mutate.IndexMediaType(images, types.OCIImageIndex)
+	folder := t.TempDir()
+	out, err := layout.Write(folder, empty.Index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := out.AppendIndex(index); err != nil {
+		t.Fatal(err)
+	}
+	loaded := image.Ref{Repository: "lab/pawl", Tag: "dev"}
+	for range 2 { // the second time in place of the first
+		if err := store.Load(loaded, folder); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, body, header := get(t, s.URL+"/v2/lab/pawl/manifests/dev")
+	digest := header.Get("Docker-Content-Digest")
+	if got := header.Get("Content-Type"); got != string(types.OCIImageIndex) {
+		t.Errorf("content type by tag %s, want an index", got)
+	}
+	_, again, header := get(t, s.URL+"/v2/lab/pawl/manifests/"+digest)
+	if got := header.Get("Content-Type"); got != string(types.OCIImageIndex) || string(again) != string(body) {
+		t.Errorf("by digest: content type %s, %s", got, again)
+	}
+	var m v1.IndexManifest
+	if err := json.Unmarshal(body, &m); err != nil || len(m.Manifests) != 1 {
+		t.Fatalf("%v: %s", err, body)
+	}
+	_, _, header = get(t, s.URL+"/v2/lab/pawl/manifests/"+m.Manifests[0].Digest.String())
+	if got := header.Get("Content-Type"); got != string(types.OCIManifestSchema1) {
+		t.Errorf("content type of the image %s", got)
+	}
+	if err := store.Load(loaded, t.TempDir()); err == nil {
+		t.Error("an empty folder was loaded")
 	}
 }
