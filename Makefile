@@ -50,6 +50,32 @@ sim: ## bin/pawl-sim, simulated clusters, with their control plane (a module of 
 	$(call build,pawl-sim,.,./sim)
 	$(call build,pawl-sim-controlplane,sim/controlplane,.,-X k8s.io/component-base/version.gitVersion=$(KUBERNETES))
 
+# The commit's date is the date of everything in the image, so that the same commit gives the same image.
+IMAGE_PROGRAMS := $(BIN)/image/programs
+ARCHITECTURES  ?= amd64 arm64
+COMMIT         := $(shell git rev-parse HEAD 2>/dev/null)
+COMMIT_DATE    := $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+comma          := ,
+space          := $(subst ,, )
+
+.PHONY: image
+image: $(addprefix image-programs-,$(ARCHITECTURES)) ## Container image of pawl-worker and pawl into bin/image, without a container engine: ARCHITECTURES="amd64 arm64"
+	go run -C deploy ./image pack $(IMAGE_PROGRAMS) --architectures $(subst $(space),$(comma),$(ARCHITECTURES)) --out $(BIN)/image --version $(VERSION) --revision "$(COMMIT)" --created $(COMMIT_DATE)
+
+.PHONY: image-programs-amd64 image-programs-arm64
+image-programs-amd64 image-programs-arm64: image-programs-%:
+	@GOOS=linux GOARCH=$* ./scripts/build.sh $(IMAGE_PROGRAMS)/$*/pawl . ./starter '$(STAMP)'
+	@GOOS=linux GOARCH=$* ./scripts/build.sh $(IMAGE_PROGRAMS)/$*/pawl-worker . ./worker '-X main.version=$(VERSION)'
+
+.PHONY: image-push
+image-push: image ## Push it: IMAGE=registry.example.com/ops/pawl:v1.2.3
+	go run -C deploy ./image push $(BIN)/image "$(IMAGE)"
+
+.PHONY: manifests
+manifests: ## Render the Helm chart's golden files and the base of kustomize anew
+	go test -C deploy ./chart -update
+	go test -C deploy ./kustomize -update
+
 .PHONY: lab
 lab: ## bin/pawl-lab
 	$(call build,pawl-lab,lab,./cmd/pawl-lab)
@@ -59,6 +85,7 @@ test: build ## All tests but e2e, in minutes; simulated clusters are upgraded on
 	go test -timeout 40m ./...
 	go test -C temporal ./...
 	go test -C lab ./...
+	go test -C deploy ./...
 
 .PHONY: race
 race: ## The same under the race detector (needs a C compiler)
@@ -70,6 +97,7 @@ lint: ## Formatting, vet, layers of imports, determinism of workflows
 	go vet ./...
 	go vet -C temporal ./...
 	go vet -C lab ./...
+	go vet -C deploy ./...
 	go vet -C sim/controlplane ./...
 	GOOS=darwin go vet ./starter/... ./sim/... ./integration/...
 	go run $(WORKFLOWCHECK) -config .workflowcheck.yaml ./workflows/...
@@ -96,7 +124,8 @@ demo-lab: deps build lab ## The same with real nodes: a lab cluster (Linux, root
 	./lab/demo.sh $(CONTROL_PLANES) $(WORKERS) $(FROM) $(TO)
 
 .PHONY: e2e
-e2e: deps build lab ## Upgrade lab clusters of 1+2, 3+3 and 1+4 nodes, one over two minors, one by other strategies, killing pawl on the way (Linux, root, about 40 minutes once the lab is built)
+e2e: deps build lab ## Upgrade lab clusters of 1+2, 3+3 and 1+4 nodes, one over two minors, one by other strategies, one from inside, killing pawl on the way (Linux, root, about 45 minutes once the lab is built)
+	$(MAKE) image ARCHITECTURES=amd64
 	PAWL_E2E=1 go test ./e2e -count=1 -timeout 80m -v
 
 .PHONY: clean
