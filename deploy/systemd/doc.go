@@ -1,0 +1,2 @@
+// Package systemd holds the units of pawl-worker; its test has systemd itself read them.
+package systemd
