@@ -50,10 +50,10 @@ func TestRender(t *testing.T) {
 	}
 }
 
-// TestBase: the base of kustomize is the chart by its defaults, but for who manages it.
+// TestBase: the base of kustomize is the chart by its defaults, but for who manages it and where, which overlays say.
 func TestBase(t *testing.T) {
-	managed := regexp.MustCompile(`(?m)^ *app.kubernetes.io/managed-by: Helm\n`)
-	golden(t, base, "# Made of the Helm chart's defaults by `make manifests`: change that, not this.\n"+managed.ReplaceAllString(render(t, "testdata/defaults.values.yaml"), ""))
+	helms := regexp.MustCompile(`(?m)^ *(app.kubernetes.io/managed-by: Helm|namespace: pawl)\n`)
+	golden(t, base, "# Made of the Helm chart's defaults by `make manifests`: change that, not this.\n"+helms.ReplaceAllString(render(t, "testdata/defaults.values.yaml"), ""))
 }
 
 func golden(t *testing.T, file, got string) {
@@ -86,7 +86,7 @@ func TestRefused(t *testing.T) {
 		"{image: 'p:1', imgae: x}": "additional properties 'imgae' not allowed",
 		"{image: 'p:1', temporal: {address: 'https://temporal:7233'}}": "at '/temporal/address'",
 		"{image: 'p:1', clusterFiles: [{secret: a, configMap: b}]}":    "oneOf",
-		"{image: 'p:1', clusters: {Prod: {provider: eks}}}":                         "Prod",
+		"{image: 'p:1', clusters: {Prod: {provider: eks}}}":            "Prod",
 		"{image: 'p:1', serviceAccount: {create: false}}":              "serviceAccount.name: wanted the name",
 	} {
 		_, err := Render(dir, release, strings.NewReader(values))

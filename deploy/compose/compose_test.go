@@ -58,7 +58,7 @@ func TestVersions(t *testing.T) {
 		"temporal": {"temporalio/server", "go.temporal.io/server"}, "schema": {"temporalio/admin-tools", "go.temporal.io/server"},
 		"namespace": {"temporalio/admin-tools", "go.temporal.io/server"}, "ui": {"temporalio/ui", "github.com/temporalio/ui-server/v2"},
 	} {
-		version := regexp.MustCompile(`(?m)^\s*`+regexp.QuoteMeta(want[1])+` v(\S+)`).FindStringSubmatch(string(mod))
+		version := regexp.MustCompile(`(?m)^\s*` + regexp.QuoteMeta(want[1]) + ` v(\S+)`).FindStringSubmatch(string(mod))
 		require.NotNil(t, version, want[1])
 		require.Equal(t, want[0]+":"+version[1], p.Services[service].Image)
 	}

@@ -68,4 +68,3 @@ func TestTemplate(t *testing.T) {
 	}, own)
 	require.Len(t, lines("pawl-worker@.service"), len(lines("pawl-worker.service"))+2)
 }
-

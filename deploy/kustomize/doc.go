@@ -1,0 +1,2 @@
+// Package kustomize holds manifests of pawl-worker for kustomize; its test builds them.
+package kustomize
