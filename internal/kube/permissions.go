@@ -26,7 +26,7 @@ var needed = []authorizationv1.ResourceAttributes{
 	{Verb: "get", Resource: "configmaps", Namespace: metav1.NamespaceSystem},
 	{Verb: "get", Group: "coordination.k8s.io", Resource: "leases", Namespace: metav1.NamespaceSystem},
 	{Verb: "create", Group: "coordination.k8s.io", Resource: "leases", Namespace: metav1.NamespaceSystem},
-	{Verb: "update", Group: "coordination.k8s.io", Resource: "leases", Namespace: metav1.NamespaceSystem},
+	{Verb: "update", Group: "coordination.k8s.io", Resource: "leases", Namespace: metav1.NamespaceSystem, Name: lockName},
 }
 
 // neededToReplace is what replacing nodes by new ones needs besides, and neededToStop what stopping their pods does.
@@ -119,6 +119,9 @@ func permission(a authorizationv1.ResourceAttributes) string {
 	}
 	if a.Group != "" {
 		name += "." + a.Group
+	}
+	if a.Name != "" {
+		name += " " + a.Name
 	}
 	words := []string{a.Verb, name}
 	if a.Namespace != "" {
