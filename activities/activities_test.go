@@ -22,7 +22,7 @@ func TestDrainGoesOnUntilTheNodeIsEmpty(t *testing.T) {
 	env, a := environment(t, w)
 	_, err := env.ExecuteActivity(a.DrainNode, NodeInput{Node: "w1", Settings: drainFor(time.Minute)})
 	require.NoError(t, err)
-	require.Equal(t, []string{"Cordon", "Evict", "AwaitEviction", "Evict", "AwaitEviction", "Evict", "AwaitEviction", "Evict", "AwaitEviction", "Evict"}, w.calls)
+	require.Equal(t, []string{"KubeletAt", "Cordon", "Evict", "AwaitEviction", "Evict", "AwaitEviction", "Evict", "AwaitEviction", "Evict", "AwaitEviction", "Evict"}, w.calls)
 }
 
 func TestDrainThatIsBlockedNamesPodAndBudget(t *testing.T) {
@@ -34,6 +34,29 @@ func TestDrainThatIsBlockedNamesPodAndBudget(t *testing.T) {
 	require.True(t, failed.NonRetryable(), "a person decides")
 	require.Equal(t, "drain w1: not empty after -1s: payments/api-2 blocked by PodDisruptionBudget payments/api (needs 3 healthy, has 3), "+
 		"1 pods are still terminating; make room for the pods or relax the budget, then retry", failed.Message())
+}
+
+// TestWhatAnotherHistoryHasDone: of a node whose kubelet was moved already nothing is done again, unless the node goes.
+func TestWhatAnotherHistoryHasDone(t *testing.T) {
+	w := &world{configured: v137, kubelets: map[string]upgrade.Version{"w1": v137}, passes: []upgrade.DrainPass{{}}}
+	env, a := environment(t, w)
+	in := NodeInput{Node: "w1", Role: upgrade.Worker, Version: v137}
+	for _, step := range []any{a.UpgradeNodeConfig, a.DrainNode, a.StopPods} {
+		_, err := env.ExecuteActivity(step, in)
+		require.NoError(t, err)
+	}
+	require.Equal(t, []string{"KubeletAt", "KubeletAt", "KubeletAt"}, w.calls)
+
+	for _, other := range []NodeInput{
+		{Node: "w2", Role: upgrade.Worker, Version: v137}, // its kubelet is not there yet
+		{Node: "w1", Role: upgrade.Worker, Version: v137, Successor: &SuccessorInput{}},
+		{Node: "w1", Role: upgrade.Worker, Version: v137, Settings: upgrade.Settings{Provider: upgrade.ProviderBinaries}},
+	} {
+		w.calls = nil
+		_, err := env.ExecuteActivity(a.DrainNode, other)
+		require.NoError(t, err)
+		require.Subset(t, w.calls, []string{"Cordon", "Evict"})
+	}
 }
 
 func drainFor(d time.Duration) upgrade.Settings {

@@ -18,7 +18,8 @@ import (
 const evictAgain = 5 * time.Second
 
 // DrainNode cordons the node and evicts its pods, pass by pass, until none is left that has to go. Budgets are
-// respected for ever: when the drain's time is over, a person is asked.
+// respected for ever: when the drain's time is over, a person is asked. A node whose kubelet is at the version already is
+// left alone.
 func (a *Activities) DrainNode(ctx context.Context, in NodeInput) (Outcome, error) {
 	api, err := a.Directory.API(in.Cluster)
 	if err != nil {
@@ -37,8 +38,22 @@ func (a *Activities) StopPods(ctx context.Context, in NodeInput) (Outcome, error
 	return empty(ctx, api, in, api.Stop)
 }
 
+// moved reports whether the kubelet for whose sake the node would be drained and configured runs already, which is when a
+// new plan would leave the node alone. It does where Temporal's history went back, as it does after a restore: all that
+// was done then, in a history that is lost. A node that is removed, or of which more than the kubelet is replaced, has
+// other reasons to be drained.
+func moved(ctx context.Context, api API, in NodeInput) (bool, error) {
+	if in.Successor != nil || in.Settings.ByHand() {
+		return false, nil
+	}
+	return api.KubeletAt(ctx, in.Node, in.Version)
+}
+
 // empty cordons the node and makes pass after pass until no pod is left that has to go.
 func empty(ctx context.Context, api API, in NodeInput, onePass func(context.Context, string) (upgrade.DrainPass, error)) (out Outcome, err error) {
+	if done, err := moved(ctx, api, in); done || err != nil {
+		return Outcome{}, err
+	}
 	if err := api.Cordon(ctx, in.Node, in.Owner); err != nil {
 		return Outcome{}, err
 	}

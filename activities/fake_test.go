@@ -30,6 +30,7 @@ type world struct {
 	minors     []upgrade.Version // whose repositories were looked into
 	installed  []string          // by the last call
 	configured upgrade.Version
+	kubelets   map[string]upgrade.Version // that run
 	measured   upgrade.Measured
 	running    RunningUpgrade
 	manifests  map[string]upgrade.Version
@@ -80,6 +81,9 @@ func (w *world) APIServerProbe(context.Context, string) (func(context.Context) e
 }
 func (w *world) KubeletHealthy(context.Context) error     { return w.next("KubeletHealthy") }
 func (w *world) ControlPlaneHealth(context.Context) error { return w.next("ControlPlaneHealth") }
+func (w *world) KubeletAt(_ context.Context, node string, v upgrade.Version) (bool, error) {
+	return w.kubelets[node] == v && !v.IsZero(), w.next("KubeletAt")
+}
 func (w *world) NodeReady(context.Context, string, upgrade.Version, time.Time) error {
 	return w.next("NodeReady")
 }

@@ -39,10 +39,14 @@ func (a *Activities) UpgradeControlPlane(ctx context.Context, in NodeInput) (out
 	return Outcome{}, nil
 }
 
-// UpgradeNodeConfig brings a worker's kubelet configuration to what the version wants: `kubeadm upgrade node`.
+// UpgradeNodeConfig brings a worker's kubelet configuration to what the version wants: `kubeadm upgrade node`. A node whose
+// kubelet is at the version already has been through it.
 func (a *Activities) UpgradeNodeConfig(ctx context.Context, in NodeInput) (Outcome, error) {
-	host, err := a.Directory.Host(in.Cluster, in.Node, in.Address)
+	api, host, err := a.open(in)
 	if err != nil {
+		return Outcome{}, err
+	}
+	if done, err := moved(ctx, api, in); done || err != nil {
 		return Outcome{}, err
 	}
 	return Outcome{}, a.upgradeNode(ctx, host, in, false)

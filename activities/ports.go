@@ -122,6 +122,8 @@ type API interface {
 	// ControlPlaneSettled returns nil when the node's static pods are those of its manifests at version v, running
 	// and Ready under the kubelet that runs now; else what is not yet so.
 	ControlPlaneSettled(ctx context.Context, node string, v upgrade.Version) error
+	// KubeletAt reports whether the kubelet that runs on the node is of version v.
+	KubeletAt(ctx context.Context, node string, v upgrade.Version) (bool, error)
 	// NodeReady returns nil when the node is Ready by a heartbeat newer than since, its kubelet reports v, and every
 	// DaemonSet pod that belongs on it is Ready; else what is not yet so.
 	NodeReady(ctx context.Context, node string, v upgrade.Version, since time.Time) error

@@ -81,6 +81,17 @@ func (c *Cluster) staticPods(ctx context.Context, node string) (map[string]corev
 	return static, nil
 }
 
+// KubeletAt reports whether the node's kubelet has said that it is v.
+func (c *Cluster) KubeletAt(ctx context.Context, node string, v upgrade.Version) (bool, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	n, err := c.client.CoreV1().Nodes().Get(ctx, node, metav1.GetOptions{})
+	if err != nil {
+		return false, c.classify("read node", node, err)
+	}
+	return c.runs(n.Status.NodeInfo.KubeletVersion, v), nil
+}
+
 // NodeReady says what a node still lacks to take pods at version v.
 func (c *Cluster) NodeReady(ctx context.Context, node string, v upgrade.Version, since time.Time) error {
 	ctx, cancel := bounded(ctx)
