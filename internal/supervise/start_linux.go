@@ -30,9 +30,13 @@ func NewStarter() *Starter {
 }
 
 // Start starts a child that dies with this process, kill -9 included. It gets a process group of its own, so that
-// Ctrl-C reaches only this process, which then ends the children in their order.
+// Ctrl-C reaches only this process, which then ends the children in their order. Whatever else its attributes say, such
+// as another user, stays.
 func (s *Starter) Start(cmd *exec.Cmd) error {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig, cmd.SysProcAttr.Setpgid = syscall.SIGKILL, true
 	r := request{cmd, make(chan error)}
 	s.requests <- r
 	return <-r.done

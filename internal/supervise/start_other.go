@@ -15,8 +15,11 @@ type Starter struct{}
 func NewStarter() *Starter { return &Starter{} }
 
 // Start starts a child in a process group of its own, so that Ctrl-C reaches only this process, which then ends the
-// children in their order.
+// children in their order. Whatever else its attributes say stays.
 func (*Starter) Start(cmd *exec.Cmd) error {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
 	return cmd.Start()
 }
