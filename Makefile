@@ -23,13 +23,15 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The Debian packages that the tests and the lab call. A program that is there already is left alone. chromium is for
-# the test of Temporal's UI, dnf, zypper and what makes packages for them are for the tests of hosts that have these.
+# the test of Temporal's UI, dnf, zypper and what makes packages for them are for the tests of hosts that have these, and
+# postgresql for make production.
 .PHONY: deps
 deps: ## Install the Debian packages that lab and tests need (root)
 	@lack=; for need in debootstrap:debootstrap ip:iproute2 ssh:openssh-client chromium:chromium \
 	  dnf:dnf zypper:zypper rpmbuild:rpm createrepo_c:createrepo-c gpg:gpg; do \
 	  command -v $${need%%:*} >/dev/null || lack="$$lack $${need##*:}"; done; \
 	test -x /usr/sbin/sshd || lack="$$lack openssh-server"; \
+	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || lack="$$lack postgresql"; \
 	if [ -n "$$lack" ]; then ./lab/apt-install.sh $$lack; fi
 	@./scripts/dnf-plugins.sh $(BIN)/dnf-plugins-core
 
@@ -127,6 +129,17 @@ demo-lab: deps build lab ## The same with real nodes: a lab cluster (Linux, root
 e2e: deps build lab ## Upgrade lab clusters of 1+2, 3+3 and 1+4 nodes, one over two minors, one by other strategies, one from inside, killing pawl on the way (Linux, root, about 45 minutes once the lab is built)
 	$(MAKE) image ARCHITECTURES=amd64
 	PAWL_E2E=1 go test ./e2e -count=1 -timeout 80m -v
+
+# What the production test runs beside bin/pawl: Temporal's own server and schema tool, and a worker of a later build.
+.PHONY: production-programs
+production-programs:
+	$(call build,temporal-server,temporal,go.temporal.io/server/cmd/server)
+	$(call build,temporal-sql-tool,temporal,go.temporal.io/server/cmd/tools/sql)
+	$(call build,pawl-worker-next,.,./worker,-X main.version=next)
+
+.PHONY: production
+production: build production-programs ## Upgrades on Temporal's real server over PostgreSQL: everything is killed on the way, and a backup restored (about 5 minutes)
+	PAWL_PRODUCTION=1 go test ./integration -run 'Production|RestoredBackup|Fleet|Schedule' -count=1 -timeout 20m -v
 
 .PHONY: clean
 clean: ## Remove bin/

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"go.temporal.io/sdk/client"
+
 	"github.com/pawl-dev/pawl/internal/sim/endpoint"
 	"github.com/pawl-dev/pawl/internal/supervise"
 )
@@ -14,12 +16,13 @@ import (
 // dev is a `pawl dev`, a Temporal server and a worker, on ports of its own.
 type dev struct {
 	dir, address, ui string
+	namespace        string
 	cmd              *exec.Cmd
 }
 
 // startDev starts one with a folder of its own.
 func startDev() (d *dev, err error) {
-	d = &dev{}
+	d = &dev{namespace: client.DefaultNamespace}
 	if d.dir, err = os.MkdirTemp("", "pawl-integration-"); err != nil {
 		return nil, err
 	}

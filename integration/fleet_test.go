@@ -47,7 +47,7 @@ func TestFleet(t *testing.T) {
 		require.Empty(t, stages[done].lock(), "%s is done", done)
 	}
 	out, code = eu1.pawl("plan", "eu1", "--to", to, "--waive", upgrade.EtcdVersion)
-	require.Contains(t, out, "the cluster's lock is held by default/cluster-upgrade/eu1/", code)
+	require.Contains(t, out, "the cluster's lock is held by "+eu1.dev.namespace+"/cluster-upgrade/eu1/", code)
 
 	require.NoError(t, eu1.BlockBudget(t.Context(), "shop/web", false))
 	eu1.retry("w1")
@@ -101,7 +101,7 @@ func (s *stage) lock() string {
 // requireLocked requires that the upgrade of the cluster has the lock, or soon takes it.
 func (s *stage) requireLocked() {
 	s.t.Helper()
-	require.Eventually(s.t, func() bool { return strings.HasPrefix(s.lock(), "default/cluster-upgrade/"+s.name+"/") }, 30*time.Second, 50*time.Millisecond)
+	require.Eventually(s.t, func() bool { return strings.HasPrefix(s.lock(), s.dev.namespace+"/cluster-upgrade/"+s.name+"/") }, 30*time.Second, 50*time.Millisecond)
 }
 
 // setLock lets somebody else have the lock, or nobody.

@@ -37,11 +37,26 @@ const pace = 0.01
 // to is where all upgrades go.
 const to = "v1.37.2"
 
-// one is the `pawl dev` that most tests share, as one engineer's clusters do.
+// one is the `pawl dev` that most tests share, as one engineer's clusters do; for `make production` it is an installation.
 var one struct {
 	sync.Once
 	*dev
-	err error
+	stop func()
+	err  error
+}
+
+// startOne starts it.
+func startOne() {
+	if !production() {
+		if one.dev, one.err = startDev(); one.err == nil {
+			one.stop = one.dev.stop
+		}
+		return
+	}
+	var s *installation
+	if s, one.err = startInstallation(); one.err == nil {
+		one.dev, one.stop = s.dev, s.stop
+	}
 }
 
 func TestMain(m *testing.M) {
@@ -49,7 +64,7 @@ func TestMain(m *testing.M) {
 		_ = os.Setenv(name, "test") // for workers that talk to fakes of AWS
 	}
 	code := m.Run()
-	if one.dev != nil {
+	if one.stop != nil {
 		one.stop()
 	}
 	os.Exit(code)
@@ -68,7 +83,7 @@ type stage struct {
 func newStage(t testing.TB, name string, o bed.Options, settings string) *stage {
 	t.Helper()
 	simtest.Programs(t, controlplane.Program, "pawl", "pawl-worker", "pawl-temporal")
-	one.Do(func() { one.dev, one.err = startDev() })
+	one.Do(startOne)
 	require.NoError(t, one.err)
 	return newStageOn(t, one.dev, name, o, settings)
 }
@@ -109,7 +124,7 @@ func (s *stage) pawl(args ...string) (string, int) {
 
 func (s *stage) command(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(s.t.Context(), "pawl", args...)
-	cmd.Env = append(append(os.Environ(), "TEMPORAL_ADDRESS="+s.dev.address, "TEMPORAL_NAMESPACE=default", "TEMPORAL_CONFIG_FILE="+os.DevNull), s.env...)
+	cmd.Env = append(append(os.Environ(), "TEMPORAL_ADDRESS="+s.dev.address, "TEMPORAL_NAMESPACE="+cmp.Or(s.dev.namespace, client.DefaultNamespace), "TEMPORAL_CONFIG_FILE="+os.DevNull), s.env...)
 	return cmd
 }
 
