@@ -167,7 +167,7 @@ func (s *installed) awaitInHand(step upgrade.Step, node string, not *program) (x
 			x = all[i]
 		}
 		return i >= 0
-	}, time.Minute, 5*time.Millisecond, "no worker is at %s any more", step)
+	}, 3*time.Minute, 5*time.Millisecond, "no worker is at %s any more", step)
 	return x
 }
 
