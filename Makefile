@@ -23,12 +23,12 @@ help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The Debian packages that the tests and the lab call. A program that is there already is left alone. chromium is for
-# the test of Temporal's UI, dnf, zypper and what makes packages for them are for the tests of hosts that have these, and
-# postgresql for make production.
+# the test of Temporal's UI, dnf, zypper and what makes packages for them are for the tests of hosts that have these, sudo for
+# what it lets through, and postgresql for make production.
 .PHONY: deps
 deps: ## Install the Debian packages that lab and tests need (root)
 	@lack=; for need in debootstrap:debootstrap ip:iproute2 ssh:openssh-client chromium:chromium \
-	  dnf:dnf zypper:zypper rpmbuild:rpm createrepo_c:createrepo-c gpg:gpg; do \
+	  dnf:dnf zypper:zypper rpmbuild:rpm createrepo_c:createrepo-c gpg:gpg sudo:sudo; do \
 	  command -v $${need%%:*} >/dev/null || lack="$$lack $${need##*:}"; done; \
 	test -x /usr/sbin/sshd || lack="$$lack openssh-server"; \
 	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || lack="$$lack postgresql"; \

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/sudoers"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -33,6 +34,9 @@ func (c component) set(name, fallback string) string {
 // source has them for this host.
 func (h *Host) Observe(ctx context.Context, source upgrade.BinarySource, changes []upgrade.BinaryChange) (upgrade.BinaryHost, error) {
 	seen := upgrade.BinaryHost{Node: h.node, Address: h.address}
+	if err := h.on.MayWork(ctx, sudoers.Probe(sudoers.Binaries)); err != nil {
+		return seen, err
+	}
 	machine, err := h.machine(ctx)
 	if err != nil {
 		return seen, err
@@ -268,6 +272,9 @@ func (h *Host) runningVersion(ctx context.Context, c component) (upgrade.Version
 		return upgrade.Version{}, nil
 	}
 	v, _, err := h.saysVersion(ctx, c.kind, "/proc/"+c.state.pid+"/exe", true)
+	if fault.Is(err, fault.Unauthorized) { // the sudoers file of pawl does not allow it: anybody can have a process of that name
+		return upgrade.Version{}, nil
+	}
 	return v, err
 }
 

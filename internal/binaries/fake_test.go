@@ -40,7 +40,12 @@ func TestMain(m *testing.M) {
 		f.main(os.Args[1:])
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := checkSudoers(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 func ownFake() (f fake, ok bool) {

@@ -137,7 +137,7 @@ func (h *Host) apiServerReady(ctx context.Context, c component, v upgrade.Versio
 // sign their own by default, nothing secret is sent, and that the process is the right one was seen before. Without an
 // answer to anybody the credentials are used.
 func (h *Host) ask(ctx context.Context, c component, page string, credentials []string) (string, error) {
-	argv := []string{"curl", "--silent", "--show-error", "--max-time", "10", "--noproxy", "*", "--insecure", "--write-out", "\n%{http_code}"}
+	argv := []string{"curl", "--silent", "--show-error", "--max-time", "10", "--noproxy", "*", "--insecure", "--write-out", `\n%{http_code}`}
 	root := false
 	for {
 		r, err := h.on.On.Run(ctx, remote.Command{Argv: append(argv, page), Root: root})

@@ -84,6 +84,9 @@ func (w *world) Run(ctx context.Context, cmd remote.Command) (remote.Result, err
 	w.ran = append(w.ran, strings.Join(cmd.Argv, " "))
 	lost := w.cut > 0 && len(w.ran) >= w.cut
 	w.mu.Unlock()
+	if cmd.Root {
+		w.record(cmd.Argv)
+	}
 	if lost {
 		return remote.Result{}, fault.Wrap(fault.Unreachable, "connect to", "cp1", errors.New("connection lost"), "")
 	}

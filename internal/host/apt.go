@@ -19,11 +19,11 @@ func (apt) files() []string {
 }
 
 func (a apt) listing(ctx context.Context) (string, error) {
-	versions, err := a.must(ctx, "list packages", "dpkg-query", "-W", "-f", "${binary:Package} ${Version} ${db:Status-Abbrev}\n")
+	versions, err := a.ask(ctx, "list packages", "dpkg-query", "-W", "-f", "${binary:Package} ${Version} ${db:Status-Abbrev}\n")
 	if err != nil {
 		return "", err
 	}
-	held, err := a.must(ctx, "list holds", "apt-mark", "showhold")
+	held, err := a.ask(ctx, "list holds", "apt-mark", "showhold")
 	if err != nil {
 		return "", err
 	}
@@ -81,7 +81,7 @@ func (a apt) repair(ctx context.Context, _ []string) error {
 	if end, found, err := a.on.AwaitJob(ctx, remote.Job{Unit: unit}); err != nil || found && end.Failure != "" {
 		return firstError(err, a.outcome(op, end))
 	}
-	states, err := a.must(ctx, op, "dpkg-query", "-W", "-f", "${db:Status-Status}\n")
+	states, err := a.ask(ctx, op, "dpkg-query", "-W", "-f", "${db:Status-Status}\n")
 	if err != nil {
 		return err
 	}

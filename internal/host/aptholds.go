@@ -17,7 +17,7 @@ const holdsFile = "/var/lib/pawl/apt-holds"
 // wanted ones depend on, such as kubernetes-cni.
 func (a apt) recordHolds(ctx context.Context) error {
 	const op = "record holds"
-	held, err := a.must(ctx, op, "apt-mark", "showhold")
+	held, err := a.ask(ctx, op, "apt-mark", "showhold")
 	if err != nil || strings.TrimSpace(held) == "" {
 		return err
 	}

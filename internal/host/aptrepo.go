@@ -25,7 +25,7 @@ func (a apt) source(ctx context.Context, repository string) (packageSource, erro
 func (a apt) isolate(ctx context.Context, dir string, s packageSource, v upgrade.Version) (view, error) {
 	const op = "look into the package repository from"
 	minor := v.MinorString()
-	entry := s.at(minor)
+	edits := []string{s.toMinor(minor)}
 	if s.signedBy != "" {
 		// The key on the machine may have expired since (they are valid for about two years); the new one may be the
 		// only one that counts. When it cannot be fetched, the machine's own is tried.
@@ -33,14 +33,18 @@ func (a apt) isolate(ctx context.Context, dir string, s packageSource, v upgrade
 		if r, err := a.root(ctx, aptHelper, "download-file", s.keyURI(minor), key); err != nil {
 			return view{}, err
 		} else if r.ExitCode == 0 {
-			entry = strings.ReplaceAll(entry, s.signedBy, key)
+			edits = append(edits, substitution(s.signedBy, key))
 		}
 	}
 	list := dir + "/kubernetes.list"
 	if strings.HasSuffix(s.file, ".sources") {
 		list = dir + "/kubernetes.sources"
+	} else { // one entry on each line
+		edits = append([]string{`\|` + sedPattern(s.folderOf(s.minor)) + `|!d`}, edits...)
 	}
-	if err := a.write(ctx, list, "644", []byte(entry+"\n")); err != nil {
+	// What is in the view comes into the ordinary cache, where apt takes a file of the right size for the right one. So the
+	// view's list is made of the machine's own, like its next one (rewriteSource).
+	if err := a.edit(ctx, op, s.file, list, "--no-preserve=all", edits...); err != nil {
 		return view{}, err
 	}
 	// Package methods run as user _apt, who must be able to read here.

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/pem"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,7 @@ import (
 	"github.com/pawl-dev/pawl/internal/sim/machine"
 	"github.com/pawl-dev/pawl/internal/sim/sshd"
 	"github.com/pawl-dev/pawl/internal/ssh"
+	"github.com/pawl-dev/pawl/internal/sudoers"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -36,6 +38,10 @@ func TestMain(m *testing.M) {
 	for _, do := range atEnd {
 		do()
 	}
+	if err := host.CheckSudoers(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
 	os.Exit(code)
 }
 
@@ -49,6 +55,7 @@ type bed struct {
 	target     upgrade.Version // a newer one that the repositories have
 	pace       float64         // factor on durations: 1 in the lab
 
+	manager sudoers.Kind     // of packages
 	machine *machine.Machine // nil in the lab
 	server  *sshd.Server
 }
@@ -76,6 +83,17 @@ var (
 	v137 = upgrade.MustVersion("v1.37.2")
 )
 
+// managerOf is a simulated distribution's package manager.
+func managerOf(d machine.Distro) sudoers.Kind {
+	switch d {
+	case machine.Rocky:
+		return sudoers.DNF
+	case machine.SUSE:
+		return sudoers.Zypper
+	}
+	return sudoers.APT
+}
+
 // simulated makes a simulated Debian machine that is reached over SSH as a user with sudo.
 func simulated(t *testing.T, change func(*machine.Options)) *bed {
 	t.Helper()
@@ -99,7 +117,7 @@ func simulated(t *testing.T, change func(*machine.Options)) *bed {
 	if err := os.WriteFile(known, []byte(knownhosts.Line([]string{server.Address()}, server.HostKey())+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b := &bed{machine: m, server: server, repository: machine.Repository, kubelet: o.Version, target: v137, pace: o.Pace,
+	b := &bed{manager: managerOf(o.Distro), machine: m, server: server, repository: machine.Repository, kubelet: o.Version, target: v137, pace: o.Pace,
 		ssh: ssh.Config{User: "admin", Address: server.Address(), KeyFile: key, KnownHostsFile: known}}
 	b.connect(t, o.Name)
 	m.Start()
@@ -144,7 +162,7 @@ func openLab(t *testing.T) *bed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bed{repository: c.Packages.Repository, pace: 1, ssh: ssh.Config{
+	b := &bed{manager: sudoers.APT, repository: c.Packages.Repository, pace: 1, ssh: ssh.Config{
 		User: c.SSH.User, Address: address, KeyFile: c.SSH.KeyFile, KnownHostsFile: c.SSH.KnownHostsFile,
 	}}
 	b.connect(t, os.Getenv("PAWL_LAB_NODE"))
@@ -161,7 +179,7 @@ func openLab(t *testing.T) *bed {
 func (b *bed) connect(t *testing.T, node string) {
 	b.client = ssh.New(b.ssh)
 	t.Cleanup(func() { _ = b.client.Close() })
-	b.host = host.New(node, b.client)
+	b.host = host.New(node, host.Listed(t, b.manager, b.repository, b.client))
 	host.SetPace(b.host, b.pace)
 }
 

@@ -48,6 +48,11 @@ func (h *Host) must(ctx context.Context, op string, argv ...string) (string, err
 	return h.on.Must(ctx, op, argv...)
 }
 
+// ask is must for commands that need no privileges.
+func (h *Host) ask(ctx context.Context, op string, argv ...string) (string, error) {
+	return h.on.Ask(ctx, op, argv...)
+}
+
 // failed is the fault of a command that said no.
 func (h *Host) failed(op string, argv []string, r Result) error { return h.on.Failed(op, argv, r) }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/host"
+	"github.com/pawl-dev/pawl/internal/sudoers"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -63,7 +64,7 @@ func newRealRPM(t *testing.T, manager string) *realRPM {
 	}
 	b.sh("set -e; " + packages)
 	repository.asked()
-	b.host = host.New("n1", b)
+	b.host = host.New("n1", host.Listed(t, sudoers.Kind(manager), repository.URL, b))
 	host.SetPace(b.host, 0.2)
 	return b
 }

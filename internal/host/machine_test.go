@@ -286,12 +286,14 @@ func TestMachineFacts(t *testing.T) {
 			}
 		}
 		for line, want := range map[string]string{
-			"nosuchprogram; echo $?":                                          "127\n",
-			"cat /nope 2>&1; echo $?":                                         "cat: /nope: No such file or directory\n1\n",
-			"find /nope -maxdepth 0 2>&1; echo $?":                            "find: ‘/nope’: No such file or directory\n1\n",
-			"mv /nope /x 2>&1; echo $?":                                       "mv: cannot stat '/nope': No such file or directory\n1\n",
-			"systemctl stop pawl-nope.service 2>&1; echo $?":                  "Failed to stop pawl-nope.service: Unit pawl-nope.service not loaded.\n5\n",
-			"systemctl reset-failed pawl-nope.service 2>&1; echo $?":          "Failed to reset failed state of unit pawl-nope.service: Unit pawl-nope.service not loaded.\n1\n",
+			"nosuchprogram; echo $?":                                 "127\n",
+			"cat /nope 2>&1; echo $?":                                "cat: /nope: No such file or directory\n1\n",
+			"find /nope -maxdepth 0 2>&1; echo $?":                   "find: ‘/nope’: No such file or directory\n1\n",
+			"mv /nope /x 2>&1; echo $?":                              "mv: cannot stat '/nope': No such file or directory\n1\n",
+			"systemctl stop pawl-nope.service 2>&1; echo $?":         "Failed to stop pawl-nope.service: Unit pawl-nope.service not loaded.\n5\n",
+			"systemctl reset-failed pawl-nope.service 2>&1; echo $?": "Failed to reset failed state of unit pawl-nope.service: Unit pawl-nope.service not loaded.\n1\n",
+			`printf 'a.b\naxb\n' > /run/pawl-test-sed; sed --in-place '--expression=\|a[.]b|!d' '--expression=s|a[.]b|c\&d|g' '--expression=$a[main]' --expression='$aend' /run/pawl-test-sed; ` +
+				"stat -c %a /run/pawl-test-sed; cat /run/pawl-test-sed; rm /run/pawl-test-sed; sed --in-place '--expression=s|a|b|g' /nope 2>&1; echo $?": "644\nc&d\n[main]\nend\nsed: can't read /nope: No such file or directory\n2\n",
 			"systemctl is-active pawl-nope; echo $?":                          "inactive\n3\n",
 			"systemctl is-active kubelet; echo $?":                            "active\n0\n",
 			"cat --nope 2>&1; echo $?":                                        "cat: unrecognized option '--nope'\nTry 'cat --help' for more information.\n1\n",

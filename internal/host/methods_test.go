@@ -194,12 +194,11 @@ func aptHost(end, output, installed string) []answer {
 		{when: "find /var/lib/dpkg/updates"},
 		{when: "grep", stdout: "/etc/apt/sources.list.d/kubernetes.list\n", exit: 2},
 		{when: "cat /etc/apt/sources.list.d/kubernetes.list", stdout: sourceList},
-		{when: "stat -c %a /etc/apt/sources.list.d/kubernetes.list", stdout: "644\n"},
 		{when: "/usr/lib/apt/apt-helper download-file"},
 		{when: "cat /run/pawl/Release.asc", stdout: "-----BEGIN PGP PUBLIC KEY BLOCK-----\nVersion: x\n\nbmV3\n=abcd\n-----END PGP PUBLIC KEY BLOCK-----\n"},
 		{when: "cat /etc/apt/keyrings/kubernetes-apt-keyring.gpg", stdout: "old"},
 		{when: "cat /var/lib/pawl/apt-holds", stdout: "kubeadm\nkubelet\n"},
-		{when: "test -e"}, {when: "install"}, {when: "dd"}, {when: "mv"}, {when: "rm"},
+		{when: "test -e"}, {when: "install"}, {when: "dd"}, {when: "cp"}, {when: "sed"}, {when: "sync"}, {when: "mv"}, {when: "rm"},
 		{when: "apt-get update"},
 		{when: "apt-mark showhold", stdout: "kubeadm\nkubelet\n"}, {when: "apt-mark hold"},
 		{when: "apt-cache madison", stdout: "   kubeadm | 1.37.2-1.1 | https://pkgs.k8s.io/core:/stable:/v1.37/deb  Packages\n" +
@@ -260,7 +259,7 @@ func TestDownload(t *testing.T) {
 		{when: show, stdout: jobAbsent, once: true}, {when: show, stdout: jobAbsent, once: true}, {when: show, stdout: jobDone},
 		{when: "grep", stdout: "/etc/apt/sources.list.d/kubernetes.list\n"},
 		{when: "cat /etc/apt/sources.list.d/kubernetes.list", stdout: sourceList},
-		{when: "/usr/lib/apt/apt-helper"}, {when: "install"}, {when: "dd"}, {when: "mv"}, {when: "chmod"}, {when: "apt-get update"},
+		{when: "/usr/lib/apt/apt-helper"}, {when: "install"}, {when: "cp"}, {when: "sed"}, {when: "sync"}, {when: "mv"}, {when: "chmod"}, {when: "apt-get update"},
 		{when: "apt-cache madison", stdout: " kubeadm | 1.37.2-1.1 | x\n kubelet | 1.37.2-1.1 | x\n kubectl | 1.37.2-1.1 | x\n"},
 		{when: "systemd-run"}, {when: "journalctl"}, {when: "systemctl stop"}, {when: "rm -rf"},
 	}
@@ -273,6 +272,7 @@ func TestDownload(t *testing.T) {
 
 func TestObserve(t *testing.T) {
 	base := []answer{
+		{when: "test -n pawl-sudoers-"},
 		{when: "df", stdout: "Avail\n41151328256\n"},
 		{when: "find /var/lib/etcd", stdout: "/var/lib/etcd\n"},
 		{when: "du", stdout: "1000\t/var/lib/etcd\n1000\ttotal\n"},
@@ -312,8 +312,8 @@ func TestObserve(t *testing.T) {
 	repositories := append(slices.Clone(base), answer{when: "cat /etc/os-release", stdout: debian},
 		answer{when: "grep", stdout: "/etc/apt/sources.list.d/kubernetes.list\n"},
 		answer{when: "cat /etc/apt/sources.list.d/kubernetes.list", stdout: sourceList},
-		answer{when: "mktemp", stdout: "/run/pawl/look.x\n"},
-		answer{when: "/usr/lib/apt/apt-helper"}, answer{when: "install"}, answer{when: "dd"}, answer{when: "mv"}, answer{when: "chmod"}, answer{when: "rm -rf"},
+		answer{when: "mktemp", stdout: "/run/pawl/look.Abcd1234\n"},
+		answer{when: "/usr/lib/apt/apt-helper"}, answer{when: "install"}, answer{when: "cp"}, answer{when: "sed"}, answer{when: "sync"}, answer{when: "mv"}, answer{when: "chmod"}, answer{when: "rm -rf"},
 		answer{when: "apt-cache madison", stdout: " kubeadm | 1.36.3-1.1 | x\n kubeadm | 1.36.2-1.1 | x\n", once: true},
 		answer{when: "apt-cache madison", stdout: " kubeadm | 1.37.2-1.1 | x\n", once: true},
 		answer{when: "apt-get update", once: true}, answer{when: "apt-get update", once: true})

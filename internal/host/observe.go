@@ -7,6 +7,7 @@ import (
 
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/remote"
+	"github.com/pawl-dev/pawl/internal/sudoers"
 	"github.com/pawl-dev/pawl/internal/upgrade"
 )
 
@@ -17,12 +18,20 @@ const etcdData = "/var/lib/etcd"
 // machine's own package lists; when that fails, Unread says so and the rest of the observation stands.
 func (h *Host) Observe(ctx context.Context, repository string, minors []upgrade.Version) (upgrade.Host, error) {
 	var seen upgrade.Host
-	release, err := h.read(ctx, "/etc/os-release")
+	system, err := h.system(ctx)
 	if err != nil {
 		return seen, err
 	}
-	system := parseOSRelease(release)
 	seen.OS = system.id
+	packages, unknown := h.packagesOf(ctx, system)
+	if fault.Is(unknown, fault.Unreachable, fault.Unauthorized, fault.OutcomeUnknown) {
+		return seen, unknown
+	}
+	if unknown == nil {
+		if err := h.on.MayWork(ctx, sudoers.Probe(sudoers.Kind(packages.name()))); err != nil {
+			return seen, err
+		}
+	}
 	if seen.FreeBytes, err = h.freeBytes(ctx, "/var/lib"); err != nil {
 		return seen, err
 	}
@@ -32,12 +41,8 @@ func (h *Host) Observe(ctx context.Context, repository string, minors []upgrade.
 	if seen.Kubeadm, err = h.kubeadmVersion(ctx); err != nil {
 		return seen, err
 	}
-	packages, err := h.packagesOf(ctx, system)
-	if fault.Is(err, fault.Unreachable, fault.Unauthorized, fault.OutcomeUnknown) {
-		return seen, err
-	}
-	if err != nil {
-		seen.Problem = err.Error()
+	if unknown != nil {
+		seen.Problem = unknown.Error()
 		return seen, nil
 	}
 	seen.PackageManager = packages.name()
@@ -58,6 +63,12 @@ func (h *Host) Observe(ctx context.Context, repository string, minors []upgrade.
 		seen.Available = append(seen.Available, offered...)
 	}
 	return seen, nil
+}
+
+// system reads what the machine runs.
+func (h *Host) system(ctx context.Context) (osRelease, error) {
+	text, err := h.ask(ctx, "look at", "cat", "/etc/os-release")
+	return parseOSRelease(text), err
 }
 
 // osRelease is the part of os-release(5) that pawl reads.

@@ -71,7 +71,7 @@ type filesystem struct {
 // has thresholds of its own for that.
 func (h *Host) observeFilesystems(ctx context.Context, ownThresholds bool, seen *upgrade.Host) error {
 	argv := []string{"stat", "--file-system", "--format=%n %T %S %b %a", cgroupFolder, "/var/lib/kubelet", "/var/lib/containerd", "/var/lib/containers"}
-	r, err := h.root(ctx, argv...) // exit code 1 when any of them is missing
+	r, err := h.user(ctx, argv...) // exit code 1 when any of them is missing
 	if err != nil {
 		return err
 	}

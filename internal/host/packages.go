@@ -65,11 +65,11 @@ type view struct {
 
 // packages finds the machine's package manager.
 func (h *Host) packages(ctx context.Context) (packageManager, error) {
-	release, err := h.read(ctx, "/etc/os-release")
+	system, err := h.system(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return h.packagesOf(ctx, parseOSRelease(release))
+	return h.packagesOf(ctx, system)
 }
 
 func (h *Host) packagesOf(ctx context.Context, system osRelease) (packageManager, error) {

@@ -78,7 +78,7 @@ func (r rpm) repair(ctx context.Context, packages []string) error {
 
 // list are all installed packages, then the files of locks.
 func (r rpm) list(ctx context.Context, locks ...string) (string, error) {
-	all, err := r.must(ctx, "list packages", "rpm", "--query", "--all", "--queryformat", `%{NAME} %{EVR} %{ARCH}\n`)
+	all, err := r.ask(ctx, "list packages", "rpm", "--query", "--all", "--queryformat", `%{NAME} %{EVR} %{ARCH}\n`)
 	if err != nil {
 		return "", err
 	}

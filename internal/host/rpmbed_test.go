@@ -5,6 +5,7 @@ package host_test
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -181,7 +182,7 @@ func (r *rootfs) systemctl(argv []string) host.Result {
 		delete(r.jobs, unit)
 		return host.Result{}
 	}
-	said := "LoadState=loaded\nInvocationID=" + unit + "\nJob=\n"
+	said := "LoadState=loaded\nInvocationID=" + hex.EncodeToString([]byte(unit)) + "\nJob=\n"
 	if j == nil {
 		return host.Result{Stdout: "LoadState=not-found\nActiveState=inactive\nJob=\nResult=success\nExecMainStatus=0\nInvocationID=\n"}
 	}
@@ -197,10 +198,11 @@ func (r *rootfs) systemctl(argv []string) host.Result {
 }
 
 func (r *rootfs) journal(argv []string) host.Result {
-	unit, ok := strings.CutPrefix(argv[len(argv)-1], "_SYSTEMD_INVOCATION_ID=")
+	invocation := strings.TrimPrefix(argv[len(argv)-1], "_SYSTEMD_INVOCATION_ID=")
+	unit, err := hex.DecodeString(invocation)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if j := r.jobs[unit]; ok && j != nil {
+	if j := r.jobs[string(unit)]; err == nil && j != nil {
 		return host.Result{Stdout: j.output.String()}
 	}
 	return host.Result{}

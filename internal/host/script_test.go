@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/sudoers"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -64,9 +65,22 @@ func (s *script) Run(_ context.Context, cmd Command) (Result, error) {
 // hosted makes a host that is scripted. Earlier answers go before later ones.
 func hosted(t *testing.T, answers ...answer) (*Host, *script) {
 	s := &script{t: t, answers: answers}
-	h := New("cp1", s)
+	h := New("cp1", Listed(t, s.manager(), "https://pkgs.k8s.io/core:/stable:", s))
 	h.on.Poll = 0
 	return h, s
+}
+
+// manager is the package manager of the system that the answers are of.
+func (s *script) manager() sudoers.Kind {
+	for _, a := range s.answers {
+		switch {
+		case a.when == "cat /etc/os-release" && parseOSRelease(a.stdout).is("suse"):
+			return sudoers.Zypper
+		case a.when == "cat /etc/os-release" && parseOSRelease(a.stdout).is("rhel"):
+			return sudoers.DNF
+		}
+	}
+	return sudoers.APT
 }
 
 // golden compares what was run with testdata/NAME.golden.

@@ -315,5 +315,5 @@ func TestSimulatedUserWithoutSudo(t *testing.T) {
 	b.ssh.User = "guest"
 	b.connect(t, "n1")
 	_, err := b.host.Observe(t.Context(), "", []upgrade.Version{v137})
-	wantFault(t, err, fault.Unauthorized, "a password is required", "NOPASSWD")
+	wantFault(t, err, fault.Unauthorized, "sudo refuses", "pawl sudoers")
 }

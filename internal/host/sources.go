@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/pawl-dev/pawl/internal/fault"
+	"github.com/pawl-dev/pawl/internal/remote"
 )
 
 // packageSource is one entry for Kubernetes packages in a package manager's configuration: a line of a .list file or a
@@ -145,17 +146,44 @@ func (h *Host) chooseSource(all []packageSource, repository, what, folder, file 
 		"add it to "+file+" or put packages.repository of the cluster's definition right")
 }
 
-// rewriteSource makes the entry in its file name another minor.
+// rewriteSource makes the entry's file name another minor, by a command that can do nothing else: what may be written into
+// such a file decides which packages the machine trusts.
 func (h *Host) rewriteSource(ctx context.Context, s packageSource, minor string) error {
-	content, err := h.read(ctx, s.file)
-	if err != nil {
-		return err
+	return h.edit(ctx, "name "+minor+" in "+s.file, s.file, s.file, "--preserve=all", s.toMinor(minor))
+}
+
+// edit puts an edited copy of a file at to in one rename. The commands of sed(1) are on the command line, so that a sudoers
+// file says what can be written there.
+func (h *Host) edit(ctx context.Context, op, from, to, preserve string, commands ...string) error {
+	part := remote.Hidden(to)
+	edits := []string{"sed", "--in-place"}
+	for _, command := range commands {
+		edits = append(edits, "--expression="+command)
 	}
-	mode, err := h.must(ctx, "look at "+s.file, "stat", "-c", "%a", s.file)
-	if err != nil {
-		return err
+	for _, argv := range [][]string{{"cp", preserve, from, part}, append(edits, part), {"sync", part}, {"mv", "-T", part, to}} {
+		if _, err := h.must(ctx, op, argv...); err != nil {
+			return err
+		}
 	}
-	return h.write(ctx, s.file, strings.TrimSpace(mode), []byte(strings.Replace(content, s.text, s.at(minor), 1)))
+	return nil
+}
+
+// toMinor is the command of sed(1) that makes the entry name another minor.
+func (s packageSource) toMinor(minor string) string {
+	return substitution(s.folderOf(s.minor), s.folderOf(minor))
+}
+
+func substitution(old, text string) string {
+	return "s|" + sedPattern(old) + "|" + sedText(text) + "|g"
+}
+
+// sedPattern and sedText are a text as the two sides of an s|...|...| of sed(1).
+func sedPattern(text string) string {
+	return strings.NewReplacer(`\`, `\\`, ".", "[.]", "*", "[*]", "[", "[[]", "^", `\^`, "$", `\$`, "|", `\|`).Replace(text)
+}
+
+func sedText(text string) string {
+	return strings.NewReplacer(`\`, `\\`, "&", `\&`, "|", `\|`).Replace(text)
 }
 
 // dearmor returns the binary form of an ASCII-armoured OpenPGP key (RFC 9580, section 6), which is what apt wants in

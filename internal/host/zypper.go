@@ -155,6 +155,7 @@ func (z zypper) outcome(op string, end remote.Ending) error {
 // packages that are to be installed, as zypper has no option to pass over them (seen with 1.14). The machine's own stay as
 // they are. It returns the environment in which zypper uses it.
 func (z zypper) unlock(ctx context.Context, dir string) ([]string, error) {
+	const op = "pass over locks on"
 	there, err := z.existing(ctx, zypperLocks, "/etc/zypp/zypp.conf", "/usr/etc/zypp/zypp.conf")
 	if err != nil || !slices.Contains(there, zypperLocks) {
 		return nil, err
@@ -167,20 +168,17 @@ func (z zypper) unlock(ctx context.Context, dir string) ([]string, error) {
 	if kept == locks {
 		return nil, nil
 	}
-	var conf string
-	for _, file := range there {
-		if file != zypperLocks && conf == "" {
-			if conf, err = z.read(ctx, file); err != nil {
-				return nil, err
-			}
-		}
-	}
-	// A key that stands twice counts as it stands last.
-	conf = strings.TrimRight(conf, "\n") + "\n\n[main]\nlocksfile.path = " + dir + "/locks\n"
 	if err := z.write(ctx, dir+"/locks", "644", []byte(kept)); err != nil {
 		return nil, err
 	}
-	return []string{"ZYPP_CONF=" + dir + "/zypp.conf"}, z.write(ctx, dir+"/zypp.conf", "644", []byte(conf))
+	// By commands that can write nothing else into it, as it also says whose packages are trusted. A key that stands twice
+	// counts as it stands last. Where there is none, one is made of a file that there is: of its first line.
+	from, edits := there[0], []string{"$alocksfile.path=" + dir + "/locks", "1!d", "s|.*|[main]|g"}
+	if i := slices.IndexFunc(there, func(file string) bool { return file != zypperLocks }); i >= 0 {
+		from, edits = there[i], []string{"$a[main]", "$alocksfile.path=" + dir + "/locks"}
+	}
+	conf := dir + "/zypp.conf"
+	return []string{"ZYPP_CONF=" + conf}, z.edit(ctx, op, from, conf, "--no-preserve=all", edits...)
 }
 
 // recordHolds has nothing to record: the machine's locks are not touched.

@@ -44,8 +44,7 @@ func (m *Machine) RunJob(ctx context.Context, j Job) (Ending, error) {
 		return end, err
 	}
 	argv := []string{
-		"systemd-run", "--quiet", "--no-block", "--unit=" + j.Unit, "--description=pawl: " + strings.Join(j.Argv[:min(3, len(j.Argv))], " "),
-		"--property=Type=oneshot", "--property=RemainAfterExit=yes",
+		"systemd-run", "--quiet", "--no-block", "--unit=" + j.Unit, "--property=Type=oneshot", "--property=RemainAfterExit=yes",
 		// A unit starts in a nearly empty environment. needrestart would restart the container runtime after apt.
 		"--setenv=HOME=/root", "--setenv=LC_ALL=C.UTF-8", "--setenv=DEBIAN_FRONTEND=noninteractive",
 		"--setenv=NEEDRESTART_SUSPEND=1", "--setenv=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

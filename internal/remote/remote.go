@@ -66,10 +66,36 @@ func (m *Machine) Must(ctx context.Context, op string, argv ...string) (string, 
 	return r.Stdout, nil
 }
 
+// Ask is Must for commands that need no privileges.
+func (m *Machine) Ask(ctx context.Context, op string, argv ...string) (string, error) {
+	r, err := m.User(ctx, argv...)
+	if err != nil {
+		return "", err
+	}
+	if r.ExitCode != 0 {
+		return "", m.Failed(op, argv, r)
+	}
+	return r.Stdout, nil
+}
+
 // Failed is the fault of a command that said no.
 func (m *Machine) Failed(op string, argv []string, r Result) error {
 	return fault.New(fault.CommandFailed, op+" on", m.Name,
 		fmt.Sprintf("%s exited with %d: %s", argv[0], r.ExitCode, Tail(r.Stdout+"\n"+r.Stderr)), "")
+}
+
+// MayWork returns nil when the Runner's user may run the probe as root: a command without effect that is allowed together
+// with all others. It fails before anything is touched where one of them would fail half-way.
+func (m *Machine) MayWork(ctx context.Context, probe []string) error {
+	r, err := m.Root(ctx, probe...)
+	if fault.Is(err, fault.Unauthorized) {
+		return fault.New(fault.Unauthorized, "work as root on", m.Name, "sudo refuses what this pawl runs there: it has no sudoers file, or that of another pawl",
+			"install the one that `pawl sudoers` writes; docs/sudo.md")
+	}
+	if err == nil && r.ExitCode != 0 {
+		err = m.Failed("work as root", probe, r)
+	}
+	return err
 }
 
 // Exists reports whether there is something at path.

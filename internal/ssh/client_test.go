@@ -425,7 +425,7 @@ func TestRootByOtherUserIsSudo(t *testing.T) {
 		t.Errorf("the command's own failure: %+v, %v", r, err)
 	}
 	_, err = c.Run(t.Context(), ssh.Command{Argv: []string{"cat", "/etc/shadow"}, Root: true})
-	wantFault(t, err, fault.Unauthorized, "run cat as root", "NOPASSWD")
+	wantFault(t, err, fault.Unauthorized, "run cat as root", "pawl sudoers")
 	t.Log(err)
 }
 

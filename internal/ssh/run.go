@@ -56,7 +56,7 @@ func (c *Client) Run(ctx context.Context, cmd Command) (Result, error) {
 	}
 	if cmd.Root && c.cfg.User != "root" && sudoRefused(result) {
 		return Result{}, fault.New(fault.Unauthorized, "run "+cmd.Argv[0]+" as root on", c.cfg.target(), lastLine(result.Stderr),
-			"let user "+c.cfg.User+" run it by sudo without a password (NOPASSWD in sudoers)")
+			"let user "+c.cfg.User+" run it by sudo without a password: install the file that `pawl sudoers` writes (docs/sudo.md)")
 	}
 	return result, nil
 }

@@ -23,7 +23,7 @@ var filePrograms = map[string]program{
 	"cat": cat, "install": install, "mv": mv, "cp": cp, "rm": rm, "dd": dd, "stat": stat, "du": du, "df": df, "tar": tarProgram,
 	"sha256sum": sha256sum, "cmp": cmpProgram, "sync": syncProgram, "chmod": chmod, "chown": chown, "mkdir": mkdir, "mktemp": mktemp,
 	"ls": ls, "touch": touch, "wc": wc, "head": headProgram, "tail": tailProgram, "seq": seq, "readlink": readlink, "sort": sortProgram,
-	"basename": basename, "dirname": basename, "tee": tee, "ln": ln, "cut": cut, "rmdir": rmdir,
+	"basename": basename, "dirname": basename, "tee": tee, "ln": ln, "cut": cut, "rmdir": rmdir, "sed": sed,
 }
 
 func cat(p *process) int {

@@ -25,7 +25,7 @@ localhost:7233, where "pawl dev" has one.
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(devCommand(), planCommand(), inventoryCommand(), startCommand(), rollbackCommand(), listCommand(), statusCommand(), watchCommand(),
-		scheduleCommand(), fleetCommand(), codecCommand(), reportCommand(), versionCommand())
+		scheduleCommand(), fleetCommand(), codecCommand(), reportCommand(), sudoersCommand(), versionCommand())
 	root.AddCommand(decisionCommands()...)
 	return root
 }
