@@ -19,9 +19,13 @@ const (
 func TestOneControlPlaneKilledTwice(t *testing.T) {
 	l := newLab(t, 1, 2, from, to)
 	l.testAdapters()
+	nodes := []string{"cp1", "w1", "w2"}
+	l.asSudoUser(nodes, "--package-manager", "apt", "--repository", l.setting("repository"))
 	probes := l.probe()
 	dev := l.startDev()
 	l.refuseBadInput()
+	l.requireFileIsMissed("w2")
+	begun := time.Now().Add(time.Second) // the journal is asked by whole seconds
 	l.start()
 
 	// Once inside `kubeadm upgrade apply`: the unit runs on the node, and the API server is about to go.
@@ -37,6 +41,7 @@ func TestOneControlPlaneKilledTwice(t *testing.T) {
 	l.watch()
 	l.requireUpgraded()
 	l.requireAppliedOnce()
+	l.requireNoRefusal(nodes, begun)
 	l.report(probes.stop(t))
 	l.record("killed-twice")
 	dev.stop(t)
