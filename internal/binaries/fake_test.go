@@ -41,9 +41,9 @@ func TestMain(m *testing.M) {
 		os.Exit(0)
 	}
 	code := m.Run()
-	if err := checkSudoers(); err != nil && code == 0 {
+	if err := checkSudoers(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		code = 1
+		code = max(code, 1)
 	}
 	os.Exit(code)
 }

@@ -38,9 +38,9 @@ func TestMain(m *testing.M) {
 	for _, do := range atEnd {
 		do()
 	}
-	if err := host.CheckSudoers(); err != nil && code == 0 {
+	if err := host.CheckSudoers(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-		code = 1
+		code = max(code, 1)
 	}
 	os.Exit(code)
 }
