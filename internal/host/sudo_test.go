@@ -67,8 +67,8 @@ func (l listed) record(argv []string) {
 	}
 }
 
-// CheckSudoers returns nil when the tests that were run have used every rule of the sudoers files, and the real sudo lets all
-// through that they ran. Where only some tests were run, it has nothing to say.
+// CheckSudoers returns nil when the real sudo lets all through that the tests ran, and says which rules none of them has
+// used. Where only some tests were run, it has nothing to say.
 func CheckSudoers() error {
 	for _, name := range []string{"test.run", "test.skip", "test.list"} {
 		if f := flag.Lookup(name); f != nil && f.Value.String() != "" {
@@ -81,7 +81,7 @@ func CheckSudoers() error {
 			continue
 		}
 		for _, rule := range r.Unused() {
-			errs = append(errs, fmt.Errorf("no test needs this line of the sudoers file for %s: %s", k, rule.Line()))
+			fmt.Fprintf(os.Stderr, "no test needed this line of the sudoers file for %s: %s\n", k, rule.Line())
 		}
 		refused, err := r.Refused()
 		if errors.Is(err, sudoerstest.ErrLacking) && os.Getenv("PAWL_TEST_REQUIRE_ALL") != "1" {

@@ -1,7 +1,7 @@
 // Package sudoers says which commands pawl runs as root on hosts, and writes them as a file for sudo.
 //
 // Rule: the table is exact. Every command that internal/host and internal/binaries run as root is matched by a rule, every
-// rule is used, and nothing that a rule lets through makes its caller root unless the rule says so (Open). The tests of
+// rule is for one of them, and nothing that a rule lets through makes its caller root unless the rule says so (Open). The tests of
 // these packages hold their commands against the table, so it changes together with them. Nothing here runs anything.
 package sudoers
 

@@ -1,7 +1,7 @@
 // Package sudoerstest holds what is run as root on hosts in tests against the table of package sudoers.
 //
 // Rule: only tests use it. A command that no rule allows fails the test that ran it; a rule that no command of a whole
-// run used fails the run; and the real sudo has the last word.
+// run used is told of; and the real sudo has the last word.
 package sudoerstest
 
 import (
