@@ -10,7 +10,7 @@ import (
 func (p Plan) Rest(done int, waive []string) Wanted {
 	w := Wanted{Target: p.Target, Waive: waive}
 	for _, hop := range p.Hops[done:] {
-		if hop.To != p.Target {
+		if hop.To != p.Target && !hop.To.IsWhole() { // of a minor nobody pins a release
 			w.Through = append(w.Through, hop.To)
 		}
 	}

@@ -63,6 +63,7 @@ func TestManagedPlanOverThreeMinors(t *testing.T) {
 	require.NotEmpty(t, p.Unskippable(1, p.Hops[0].ControlPlane[1]))
 	require.Empty(t, p.Unskippable(1, p.Hops[0].ControlPlane[0]))
 	require.Empty(t, p.Changes(1, MakePlan(after(t, c, p.Hops[0]), Wanted{Target: minor(37)}, managedSettings())), "the rest is as it was planned")
+	require.Equal(t, Wanted{Target: minor(37)}, p.Rest(1, nil), "of minors on the way nobody pins a release")
 }
 
 // after is the cluster as the hop leaves it.
