@@ -45,7 +45,7 @@ func TestManifests(t *testing.T) {
 	require.NoError(t, err)
 	defer plane.Stop()
 	a := newApplier(t, plane.Config())
-	a.create(namespace())
+	a.create(deployedNamespace())
 	a.create(podMonitors)
 	require.Eventually(t, func() bool {
 		_, err := a.client.Discovery().ServerResourcesForGroupVersion("monitoring.coreos.com/v1")
@@ -91,7 +91,7 @@ func TestServiceAccount(t *testing.T) {
 	config, err := clientcmd.BuildConfigFromFlags("", s.AdminKubeconfig())
 	require.NoError(t, err)
 	a := newApplier(t, config)
-	a.create(namespace())
+	a.create(deployedNamespace())
 	account := ""
 	for _, o := range objects(t, "../deploy/chart/testdata/own-cluster.golden.yaml") {
 		switch o.GetKind() {
@@ -197,7 +197,7 @@ func (a applier) tryPod(o *unstructured.Unstructured) error {
 	return err
 }
 
-func namespace() *unstructured.Unstructured {
+func deployedNamespace() *unstructured.Unstructured {
 	return parsed(`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"` + deployed + `","labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`)
 }
 
