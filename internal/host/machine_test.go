@@ -292,7 +292,7 @@ func TestMachineFacts(t *testing.T) {
 			"mv /nope /x 2>&1; echo $?":                              "mv: cannot stat '/nope': No such file or directory\n1\n",
 			"systemctl stop pawl-nope.service 2>&1; echo $?":         "Failed to stop pawl-nope.service: Unit pawl-nope.service not loaded.\n5\n",
 			"systemctl reset-failed pawl-nope.service 2>&1; echo $?": "Failed to reset failed state of unit pawl-nope.service: Unit pawl-nope.service not loaded.\n1\n",
-			`printf 'a.b\naxb\n' > /run/pawl-test-sed; sed --in-place '--expression=\|a[.]b|!d' '--expression=s|a[.]b|c\&d|g' '--expression=$a[main]' --expression='$aend' /run/pawl-test-sed; ` +
+			`printf 'a.b\naxb\n' > /run/pawl-test-sed; sed --in-place '--expression=$a[main]' --expression='$aend' '--expression=\|a[.]b|!d' '--expression=s|a[.]b|c\&d|g' '--expression=$anever' /run/pawl-test-sed; ` +
 				"stat -c %a /run/pawl-test-sed; cat /run/pawl-test-sed; rm /run/pawl-test-sed; sed --in-place '--expression=s|a|b|g' /nope 2>&1; echo $?": "644\nc&d\n[main]\nend\nsed: can't read /nope: No such file or directory\n2\n",
 			"systemctl is-active pawl-nope; echo $?":                          "inactive\n3\n",
 			"systemctl is-active kubelet; echo $?":                            "active\n0\n",

@@ -57,7 +57,12 @@ func (l listed) record(argv []string) {
 	const upstream = "https://pkgs.k8s.io/core:/stable:"
 	asIf := make([]string, len(argv))
 	for i, arg := range argv {
-		asIf[i] = ofTests.Replace(strings.NewReplacer(l.repository+"/", upstream+"/", sedPattern(l.repository)+"/", sedPattern(upstream)+"/").Replace(arg))
+		pattern, rest := "", arg
+		if strings.HasPrefix(arg, "--expression=s|") {
+			at := len("--expression=s|") + strings.IndexByte(arg[len("--expression=s|"):]+"|", '|')
+			pattern, rest = arg[:min(at, len(arg))], arg[min(at, len(arg)):]
+		}
+		asIf[i] = ofTests.Replace(strings.ReplaceAll(pattern, sedPattern(l.repository)+"/", sedPattern(upstream)+"/") + strings.ReplaceAll(rest, l.repository+"/", upstream+"/"))
 		if arg == "pawl-test" {
 			asIf[i] = "kubectl"
 		}

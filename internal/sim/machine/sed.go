@@ -24,14 +24,27 @@ func sed(p *process) int {
 		if err != nil {
 			return p.fail(4, "sed: couldn't open file %s: %s", name, reason(err))
 		}
-		text := string(content)
+		text, appended, last := string(content), "", len(content) > 0
 		for i, script := range scripts {
+			if line, ok := strings.CutPrefix(script, "$a"); ok { // shown after the last line, whatever becomes of that later
+				if last {
+					appended += line + "\n"
+				}
+				continue
+			}
 			edited, ok := sedEdit(script, text)
 			if !ok {
 				return p.fail(1, "sed: -e expression #%d, char 1: unknown command: `%.1s'", i+1, script)
 			}
+			if strings.HasSuffix(script, "!d") { // what is deleted is not given to the commands that follow
+				last = last && edited != "" && endOf(edited) == endOf(text)
+			}
 			text = edited
 		}
+		if appended != "" && text != "" {
+			text = strings.TrimSuffix(text, "\n") + "\n"
+		}
+		text += appended
 		if err := p.writeFile(name, []byte(text), info.Mode().Perm()); err != nil {
 			return p.fail(4, "sed: couldn't open temporary file %s: %s", name, reason(err))
 		}
@@ -40,12 +53,6 @@ func sed(p *process) int {
 }
 
 func sedEdit(script, text string) (string, bool) {
-	if line, ok := strings.CutPrefix(script, "$a"); ok {
-		if text == "" { // there is no last line
-			return text, true
-		}
-		return strings.TrimSuffix(text, "\n") + "\n" + line + "\n", true
-	}
 	if address, ok := strings.CutPrefix(script, `\|`); ok { // \|pattern|!d
 		parts := sedParts(address)
 		if len(parts) != 2 || parts[1] != "!d" {
@@ -70,6 +77,12 @@ func sedEdit(script, text string) (string, bool) {
 	}
 	by := strings.NewReplacer(`\\`, `\`, `\&`, "&", `\|`, "|").Replace(parts[2])
 	return pattern.ReplaceAllLiteralString(text, by), true
+}
+
+// endOf is the last line.
+func endOf(text string) string {
+	text = strings.TrimSuffix(text, "\n")
+	return text[strings.LastIndexByte(text, '\n')+1:]
 }
 
 // sedParts takes s|pattern|text|flags apart; a backslash keeps the next character from ending a part.

@@ -91,6 +91,10 @@ func pretendingWorker(c client.Client) worker.Worker {
 	register("MakePlan", func(_ context.Context, in activities.PlanInput) (upgrade.Plan, error) {
 		return standInPlan(nil, workflows.ScheduledUpgradeInput{ClusterUpgradeInput: workflows.ClusterUpgradeInput{Cluster: in.Cluster, TargetVersion: in.Target}})
 	})
+	register("LocateCluster", func(context.Context, activities.ObserveInput) (activities.Location, error) {
+		return activities.Location{}, nil
+	})
+	register("ShowHold", func(context.Context, activities.HoldInput) error { return nil })
 	for _, name := range strings.Fields("CheckControlPlane VerifyCluster") {
 		register(name, func(context.Context, activities.ClusterInput) (activities.Outcome, error) {
 			return activities.Outcome{}, nil
