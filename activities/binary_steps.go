@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -53,7 +54,31 @@ func (a *Activities) SwapBinaries(ctx context.Context, in NodeInput) (Outcome, e
 			return Outcome{}, err
 		}
 	}
-	return Outcome{}, nil
+	return Outcome{}, a.endpointsWatched(ctx, in)
+}
+
+// endpointsWatched waits, after the swap of an API server, for those who watched endpoints before.
+func (a *Activities) endpointsWatched(ctx context.Context, in NodeInput) error {
+	if !slices.ContainsFunc(in.Changes, func(c upgrade.BinaryChange) bool { return c.Component == upgrade.APIServer }) {
+		return nil
+	}
+	api, err := a.Directory.API(in.Cluster)
+	if err != nil {
+		return err
+	}
+	w := &watchers{api: api, wanted: in.EndpointWatchers}
+	for {
+		err := w.back(ctx, in.Host)
+		if err == nil {
+			return nil
+		}
+		report(ctx, err.Error())
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(lookAgain):
+		}
+	}
 }
 
 // backUpByHand keeps a host's units and what they name, and one snapshot of etcd. Beside kubeadm's backup, for which the
