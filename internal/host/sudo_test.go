@@ -58,9 +58,8 @@ func (l listed) record(argv []string) {
 	asIf := make([]string, len(argv))
 	for i, arg := range argv {
 		pattern, rest := "", arg
-		if strings.HasPrefix(arg, "--expression=s|") {
-			at := len("--expression=s|") + strings.IndexByte(arg[len("--expression=s|"):]+"|", '|')
-			pattern, rest = arg[:min(at, len(arg))], arg[min(at, len(arg)):]
+		if parts := strings.SplitN(arg, "|", 3); strings.HasPrefix(arg, "--expression=") && len(parts) == 3 { // s|pattern|... and \|pattern|!d
+			pattern, rest = parts[0]+"|"+parts[1], "|"+parts[2]
 		}
 		asIf[i] = ofTests.Replace(strings.ReplaceAll(pattern, sedPattern(l.repository)+"/", sedPattern(upstream)+"/") + strings.ReplaceAll(rest, l.repository+"/", upstream+"/"))
 		if arg == "pawl-test" {
