@@ -61,7 +61,8 @@ func (l listed) record(argv []string) {
 		if parts := strings.SplitN(arg, "|", 3); strings.HasPrefix(arg, "--expression=") && len(parts) == 3 { // s|pattern|... and \|pattern|!d
 			pattern, rest = parts[0]+"|"+parts[1], "|"+parts[2]
 		}
-		asIf[i] = ofTests.Replace(strings.ReplaceAll(pattern, sedPattern(l.repository)+"/", sedPattern(upstream)+"/") + strings.ReplaceAll(rest, l.repository+"/", upstream+"/"))
+		pattern = strings.NewReplacer(sedPattern(l.repository)+"/", sedPattern(upstream)+"/", "file:/run/pawl-repository/", sedPattern(upstream)+"/").Replace(pattern)
+		asIf[i] = ofTests.Replace(pattern + strings.ReplaceAll(rest, l.repository+"/", upstream+"/"))
 		if arg == "pawl-test" {
 			asIf[i] = "kubectl"
 		}
