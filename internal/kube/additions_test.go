@@ -131,7 +131,7 @@ func checkObjects(t *testing.T, c *Cluster) {
 		"look at Gadget: the cluster has no kind Gadget in example.com/v1":                {APIVersion: "example.com/v1", Kind: "Gadget"},
 		"look at Node shop/w1: objects of this kind are in no namespace":                  {APIVersion: "v1", Kind: "Node", Namespace: "shop", Name: "w1"},
 		"look at Pod web: it has no namespace; name the namespace":                        {APIVersion: "v1", Kind: "Pod", Name: "web"},
-		`look at StatefulSet in shop: statefulsets.apps is forbidden: User "pawl" cannot`: {APIVersion: "apps/v1", Kind: "StatefulSet", Namespace: "shop"},
+		`look at ReplicaSet in shop: replicasets.apps is forbidden: User "pawl" cannot`: {APIVersion: "apps/v1", Kind: "ReplicaSet", Namespace: "shop"},
 		"look at Pod in shop with a b: ":                                                  {APIVersion: "v1", Kind: "Pod", Namespace: "shop", Selector: "a b"},
 	} {
 		_, err := c.Objects(t.Context(), o)
