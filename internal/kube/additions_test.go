@@ -128,11 +128,11 @@ func checkObjects(t *testing.T, c *Cluster) {
 	require.NoError(t, err)
 	require.Len(t, nodes, 3)
 	for want, o := range map[string]upgrade.Objects{
-		"look at Gadget: the cluster has no kind Gadget in example.com/v1":                {APIVersion: "example.com/v1", Kind: "Gadget"},
-		"look at Node shop/w1: objects of this kind are in no namespace":                  {APIVersion: "v1", Kind: "Node", Namespace: "shop", Name: "w1"},
-		"look at Pod web: it has no namespace; name the namespace":                        {APIVersion: "v1", Kind: "Pod", Name: "web"},
+		"look at Gadget: the cluster has no kind Gadget in example.com/v1":              {APIVersion: "example.com/v1", Kind: "Gadget"},
+		"look at Node shop/w1: objects of this kind are in no namespace":                {APIVersion: "v1", Kind: "Node", Namespace: "shop", Name: "w1"},
+		"look at Pod web: it has no namespace; name the namespace":                      {APIVersion: "v1", Kind: "Pod", Name: "web"},
 		`look at ReplicaSet in shop: replicasets.apps is forbidden: User "pawl" cannot`: {APIVersion: "apps/v1", Kind: "ReplicaSet", Namespace: "shop"},
-		"look at Pod in shop with a b: ":                                                  {APIVersion: "v1", Kind: "Pod", Namespace: "shop", Selector: "a b"},
+		"look at Pod in shop with a b: ":                                                {APIVersion: "v1", Kind: "Pod", Namespace: "shop", Selector: "a b"},
 	} {
 		_, err := c.Objects(t.Context(), o)
 		require.ErrorContains(t, err, want)
