@@ -34,7 +34,7 @@ func TestByHand(t *testing.T) {
 	require.Contains(t, out, containerdTo)
 	out, err = l.pawl("plan", "lab", "--to", "v1.37")
 	require.Equal(t, 2, exitCode(err), out)
-	require.Contains(t, out, `"v1.37" is not a Kubernetes version, wanted one like v1.37.2`)
+	require.Contains(t, out, "names no release, wanted a version like v1.37.2")
 	out, err = l.pawl("start", "lab", "--to", to)
 	require.NoError(t, err, out)
 

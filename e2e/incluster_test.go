@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -79,6 +80,7 @@ func (l *lab) values() string {
 	require.NoError(l.t, err)
 	own := strings.Replace(string(definition), "kubeconfig: ./admin.conf", "kubeconfig: /etc/pawl/own-cluster/kubeconfig", 1)
 	require.NotEqual(l.t, string(definition), own)
+	own = regexp.MustCompile(`(repository: )([^\s"'{},]+:)`).ReplaceAllString(own, `$1"$2"`) // pawl reads it without quotes, others do not
 	return fmt.Sprintf(`image: %s
 temporal: {address: %q, namespace: default}
 ownCluster: {enabled: true}
