@@ -125,10 +125,14 @@ demo: build ## An upgrade over two minors of a simulated cluster, before your ey
 demo-lab: deps build lab ## The same with real nodes: a lab cluster (Linux, root): CONTROL_PLANES=1 WORKERS=2 FROM=v1.36.3 TO=v1.37.2
 	./lab/demo.sh $(CONTROL_PLANES) $(WORKERS) $(FROM) $(TO)
 
+# Which of them: make e2e E2E=TestByHand
+E2E      ?= .
+E2E_SKIP ?= ^$$
+
 .PHONY: e2e
 e2e: deps build lab ## Upgrade lab clusters of 1+2, 3+3 and 1+4 nodes, one over two minors, one by other strategies, one from inside, killing pawl on the way (Linux, root, about 45 minutes once the lab is built)
 	$(MAKE) image ARCHITECTURES=amd64
-	PAWL_E2E=1 go test ./e2e -count=1 -timeout 80m -v
+	PAWL_E2E=1 go test ./e2e -count=1 -timeout 80m -v -run '$(E2E)' -skip '$(E2E_SKIP)'
 
 # What the production test runs beside bin/pawl: Temporal's own server and schema tool, and a worker of a later build.
 .PHONY: production-programs
