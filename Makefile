@@ -130,7 +130,7 @@ E2E      ?= .
 E2E_SKIP ?= ^$$
 
 .PHONY: e2e
-e2e: deps build lab ## Upgrade lab clusters of 1+2, 3+3 and 1+4 nodes, one over two minors, one by other strategies, one from inside, killing pawl on the way (Linux, root, about 45 minutes once the lab is built)
+e2e: deps build lab ## Upgrade lab clusters of 1+2, 3+3 and 1+4 nodes, one over two minors, one by other strategies, one from inside, killing pawl on the way (Linux, root, about 50 minutes once the lab is built)
 	$(MAKE) image ARCHITECTURES=amd64
 	PAWL_E2E=1 go test ./e2e -count=1 -timeout 80m -v -run '$(E2E)' -skip '$(E2E_SKIP)'
 
