@@ -8,8 +8,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -17,17 +19,21 @@ import (
 )
 
 // TestByHand upgrades a cluster of three control planes that was installed by hand, etcd and the workers' containerd included,
-// pawl being killed inside the swap of an API server and inside a drain. The first kube-scheduler that the mirror has does not
-// start: it is swapped back and held.
+// as a user who may run as root what `pawl sudoers` lists, pawl being killed inside the swap of an API server and inside a
+// drain. The first kube-scheduler that the mirror has does not start: it is swapped back and held.
 func TestByHand(t *testing.T) {
 	l := newLabOf(t, []string{"--hard-way"}, 3, 2, from, to)
-	controlPlane := []string{"cp1", "cp2", "cp3"}
+	controlPlane, workers := []string{"cp1", "cp2", "cp3"}, []string{"w1", "w2"}
+	nodes := slices.Concat(controlPlane, workers)
 	l.addToDefinition("etcdMirror:", "  etcdVersions: [v3.6.16, v3.7.0]")
-	l.addToDefinition("etcdVersions:", "  containerd: {version: "+containerdTo+", mirror: http://10.77.0.1/containerd}")
+	l.addToDefinition("etcdVersions:", "  containerd: {version: "+containerdTo+", mirror: "+containerdMirror+"}")
 	l.serveContainerd()
+	l.asSudoUser(nodes, "--provider", "binaries", "--mirror", l.setting("mirror"), "--mirror", l.setting("etcdMirror"), "--mirror", containerdMirror)
 	good := l.breakProgram("kube-scheduler")
 	probes := l.probe()
 	dev := l.startDev()
+	l.requireFileIsMissed("w2")
+	begun := time.Now().Add(time.Second) // the journal is asked by whole seconds
 	out, err := l.pawl("plan", "lab", "--to", to)
 	require.NoError(t, err, out)
 	t.Log("\n" + out)
@@ -55,6 +61,7 @@ func TestByHand(t *testing.T) {
 	l.awaitStep(1, "w1", upgrade.DrainNode)
 	dev = l.killAndRestart(dev, "inside the drain of w1")
 	l.watch()
+	l.requireNoRefusal(nodes, begun)
 	l.report(probes.stop(t))
 	for _, cp := range controlPlane {
 		for _, component := range []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler"} {
@@ -62,7 +69,7 @@ func TestByHand(t *testing.T) {
 		}
 		require.Equal(t, "v3.7.0", l.runs(cp, "etcd"), cp)
 	}
-	for _, w := range []string{"w1", "w2"} {
+	for _, w := range workers {
 		require.Equal(t, to, l.runs(w, "kube-proxy"), w)
 		require.Equal(t, containerdTo, l.runs(w, "containerd"), w)
 	}
@@ -98,6 +105,9 @@ func (l *lab) runs(node, component string) string {
 
 // containerdFrom is what the nodes have, and containerdTo the version that it goes to.
 const containerdFrom, containerdTo = "v2.3.7", "v2.3.8"
+
+// containerdMirror is where the nodes find it.
+const containerdMirror = "http://10.77.0.1/containerd"
 
 // serveContainerd puts the nodes' own containerd into the mirror, which says that it is another version: to be swapped, it need
 // not be different otherwise.

@@ -219,7 +219,7 @@ func (h *Host) withoutUnit(ctx context.Context, c component) (component, bool, e
 func (h *Host) findTool(ctx context.Context, c *component, before []component) error {
 	var paths []string
 	for _, b := range before {
-		if b.Path != "" {
+		if path.IsAbs(b.Path) {
 			paths = append(paths, path.Dir(b.Path)+"/"+c.kind.program())
 		}
 	}

@@ -32,7 +32,7 @@ func (w *world) record(argv []string) {
 	const github = "https://github.com/"
 	usual := strings.NewReplacer(
 		w.dir+"/pawl", "/var/lib/pawl", w.dir+"/bin", "/usr/local/bin", w.dir+"/units", "/etc/systemd/system", w.dir+"/etc", "/etc/kubernetes",
-		"file://"+w.dir+"/mirror/release", "https://dl.k8s.io", w.mirror.URL+"/release", "https://dl.k8s.io",
+		"file://"+w.dir+"/mirror/release", "https://dl.k8s.io", unreachable, "https://dl.k8s.io", w.mirror.URL+"/release", "https://dl.k8s.io",
 		w.mirror.URL+"/etcd", github+"etcd-io/etcd/releases/download", w.mirror.URL+"/containerd", github+"containerd/containerd/releases/download",
 		w.mirror.URL+"/runc", github+"opencontainers/runc/releases/download", w.mirror.URL+"/cni", github+"containernetworking/plugins/releases/download",
 	)

@@ -152,6 +152,9 @@ func TestSwapIsRefused(t *testing.T) {
 	}
 }
 
+// unreachable is a mirror where nobody listens.
+const unreachable = "http://127.0.0.1:1"
+
 func TestFetchIsRefused(t *testing.T) {
 	t.Parallel()
 	w, change := server(t, "")
@@ -178,7 +181,7 @@ func TestFetchIsRefused(t *testing.T) {
 		}
 	})
 	t.Run("an unreachable source", func(t *testing.T) {
-		wantFault(t, h.Fetch(t.Context(), upgrade.BinarySource{Kubernetes: "http://127.0.0.1:1"}, change), fault.Unreachable)
+		wantFault(t, h.Fetch(t.Context(), upgrade.BinarySource{Kubernetes: unreachable}, change), fault.Unreachable)
 	})
 	if _, err := os.Stat(w.file("bin/kube-apiserver.v1.37.2")); err == nil {
 		t.Error("it is staged")

@@ -129,6 +129,19 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// Where sudo takes a part of a rule for such an operator, even within brackets, it drops the rule without a word (1.9.13).
+func TestNoOperatorOfOtherDialects(t *testing.T) {
+	for _, k := range sudoers.Kinds {
+		for _, rule := range table(t, k) {
+			for _, operator := range []string{"*?", "+?", "??", "}?", "(?", "*+", "++", `\d`, `\w`, `\s`, `\b`} {
+				if strings.Contains(rule.Args, operator) {
+					t.Errorf("%s has %s", rule.Line(), operator)
+				}
+			}
+		}
+	}
+}
+
 func TestProbeIsAllowedWhateverTheSite(t *testing.T) {
 	site := sudoers.Site{Repository: "https://mirror.example/core:/stable:", Folders: []string{"/opt/k8s"}, Mirrors: []string{"file:///srv/mirror"},
 		Files: []string{"/etc/k8s/kubelet.env"}, Hooks: [][]string{{"/usr/local/bin/silence", "--for", "30m", "a$b"}}}

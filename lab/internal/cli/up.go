@@ -14,12 +14,7 @@ import (
 )
 
 func (a *app) upCommand() *cobra.Command {
-	var (
-		cps, workers = 1, 2
-		version      = versions.Default
-		next         []string
-		hardWay      bool
-	)
+	asked := upFlags{controlPlanes: 1, workers: 2, version: versions.Default}
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Make a fresh cluster",
@@ -30,18 +25,22 @@ cluster's version and of those to upgrade to.
 
 With --hard-way the cluster is one installed by hand: programs under systemd,
 no kubeadm, no kubelet on the control planes. In place of the repositories a
-mirror laid out like dl.k8s.io serves the programs.`,
+mirror laid out like dl.k8s.io serves the programs.
+
+With --external-etcd kubeadm's etcd is left out: a unit of systemd runs a member
+beside each control plane, and the mirror serves its next versions.`,
 		Example: `  pawl-lab up
   pawl-lab up --control-planes 3 --workers 2
   pawl-lab up --version v1.35.4 --next v1.36.3,v1.37.2
-  pawl-lab up --hard-way --control-planes 3`,
+  pawl-lab up --hard-way --control-planes 3
+  pawl-lab up --external-etcd --control-planes 3`,
 		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := a.asRoot()
 			if err != nil {
 				return err
 			}
-			opts, err := upOptions(hardWay, cps, workers, version, next)
+			opts, err := asked.options()
 			if err != nil {
 				return err
 			}
@@ -60,38 +59,49 @@ mirror laid out like dl.k8s.io serves the programs.`,
 		},
 	}
 	f := cmd.Flags()
-	f.IntVar(&cps, "control-planes", cps, "number of control planes: 1 or 3")
-	f.IntVar(&workers, "workers", workers, fmt.Sprintf("number of workers: 0 to %d", topology.MaxWorkers))
-	f.StringVar(&version, "version", version, "Kubernetes version to begin with")
-	f.StringSliceVar(&next, "next", nil, "further versions that are served (default the next minor known)")
-	f.BoolVar(&hardWay, "hard-way", false, "install by hand: programs under systemd, no kubeadm")
+	f.IntVar(&asked.controlPlanes, "control-planes", asked.controlPlanes, "number of control planes: 1 or 3")
+	f.IntVar(&asked.workers, "workers", asked.workers, fmt.Sprintf("number of workers: 0 to %d", topology.MaxWorkers))
+	f.StringVar(&asked.version, "version", asked.version, "Kubernetes version to begin with")
+	f.StringSliceVar(&asked.next, "next", nil, "further versions that are served (default the next minor known)")
+	f.BoolVar(&asked.hardWay, "hard-way", false, "install by hand: programs under systemd, no kubeadm")
+	f.BoolVar(&asked.externalEtcd, "external-etcd", false, "with kubeadm, but etcd by a unit of systemd beside each control plane")
+	cmd.MarkFlagsMutuallyExclusive("hard-way", "external-etcd")
 	return cmd
 }
 
-// upOptions checks what was asked for.
-func upOptions(hardWay bool, cps, workers int, version string, next []string) (lab.Options, error) {
-	if cps != 1 && cps != topology.MaxControlPlanes {
-		return lab.Options{}, fmt.Errorf("--control-planes %d: a lab has 1 or %d", cps, topology.MaxControlPlanes)
+// upFlags are what a lab was asked to be like.
+type upFlags struct {
+	hardWay, externalEtcd  bool
+	controlPlanes, workers int
+	version                string
+	next                   []string
+}
+
+// options checks what was asked for.
+func (f upFlags) options() (lab.Options, error) {
+	if f.controlPlanes != 1 && f.controlPlanes != topology.MaxControlPlanes {
+		return lab.Options{}, fmt.Errorf("--control-planes %d: a lab has 1 or %d", f.controlPlanes, topology.MaxControlPlanes)
 	}
 	shape := lab.Kubeadm
-	if hardWay {
+	if f.hardWay {
 		shape = lab.HardWay
 	}
-	if hardWay && workers == 0 {
+	if f.hardWay && f.workers == 0 {
 		return lab.Options{}, fmt.Errorf("--workers 0: with --hard-way only workers run pods, so a lab has at least 1")
 	}
-	if workers < 0 || workers > topology.MaxWorkers {
-		return lab.Options{}, fmt.Errorf("--workers %d: a lab has 0 to %d", workers, topology.MaxWorkers)
+	if f.workers < 0 || f.workers > topology.MaxWorkers {
+		return lab.Options{}, fmt.Errorf("--workers %d: a lab has 0 to %d", f.workers, topology.MaxWorkers)
 	}
-	v, err := versions.Parse(version)
+	v, err := versions.Parse(f.version)
 	if err != nil {
 		return lab.Options{}, err
 	}
+	next := f.next
 	if len(next) == 0 && versions.Next(v) != "" {
 		next = []string{versions.Next(v)}
 	}
 	served, err := versions.ParseList(append([]string{v}, next...))
-	return lab.Options{Shape: shape, ControlPlanes: cps, Workers: workers, Version: v, Served: served}, err
+	return lab.Options{Shape: shape, ExternalEtcd: f.externalEtcd, ControlPlanes: f.controlPlanes, Workers: f.workers, Version: v, Served: served}, err
 }
 
 func afterUp(h home.Home, took string) string {

@@ -17,6 +17,21 @@ var (
 	WorkerUnits       = []string{"kubelet", "kube-proxy"}
 )
 
+// EtcdFiles are those of a member of etcd for a cluster of kubeadm's, and the
+// API servers' way to it.
+func (c *Cluster) EtcdFiles(n topology.Node) ([]rootfs.File, error) {
+	const ca, client = "etc/kubernetes/pki/etcd/ca.crt", "etc/kubernetes/pki/apiserver-etcd-client"
+	d := &disk{cluster: c, node: n}
+	if n.ControlPlane() {
+		d.etcd()
+		d.units([]string{"etcd"})
+		d.add(ca, 0o644, c.ca.cert, nil)
+		p, err := c.ca.issue(apiServerUser, "")
+		d.pair(client, p, err)
+	}
+	return d.files, d.err
+}
+
 // Files are a node's, beside what every node of the lab has.
 func (c *Cluster) Files(n topology.Node) ([]rootfs.File, error) {
 	d := &disk{cluster: c, node: n}
@@ -44,13 +59,10 @@ var (
 )
 
 func (d *disk) controlPlane() {
-	const etc, lib = "etc/etcd/", "var/lib/kubernetes/"
+	const lib = "var/lib/kubernetes/"
 	c := d.cluster
 
-	d.add(etc+"ca.crt", 0o644, c.ca.cert, nil)
-	etcd, err := c.ca.issue(string(d.node), "", string(d.node), d.node.Address(), "localhost", "127.0.0.1")
-	d.pair(etc+"etcd", etcd, err)
-
+	d.etcd()
 	d.pair(lib+"ca", c.ca.pair, nil)
 	d.pair(lib+"kube-api-server", c.apiServer, nil)
 	d.pair(lib+"service-accounts", c.serviceAccounts, nil)
@@ -62,11 +74,19 @@ func (d *disk) controlPlane() {
 	d.rendered("etc/kubernetes/config/", "kube-scheduler.yaml", 0o644)
 	d.secret("root/.kube/config")(c.Admin(localAPI))
 
-	d.programs(c.Programs.Etcd, "usr/local/bin", "etcd", "etcdctl", "etcdutl")
 	d.programs(c.Programs.Kubernetes, "usr/local/bin", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 	d.units(ControlPlaneUnits)
 	// It runs no containers.
 	d.files = append(d.files, rootfs.File{Path: "etc/systemd/system/containerd.service", Link: "/dev/null"})
+}
+
+func (d *disk) etcd() {
+	const etc = "etc/etcd/"
+	ca := d.cluster.ca
+	d.add(etc+"ca.crt", 0o644, ca.cert, nil)
+	p, err := ca.issue(string(d.node), "", string(d.node), d.node.Address(), "localhost", "127.0.0.1")
+	d.pair(etc+"etcd", p, err)
+	d.programs(d.cluster.Programs.Etcd, "usr/local/bin", "etcd", "etcdctl", "etcdutl")
 }
 
 func (d *disk) worker() {

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -168,6 +169,28 @@ func TestKubeconfigs(t *testing.T) {
 		if got := parsed(t, string(text)).Subject; got.CommonName != x.user || got.Organization[0] != x.group {
 			t.Errorf("%s is for %s, want %s of %s", x.file.Path, got, x.user, x.group)
 		}
+	}
+}
+
+func TestEtcdFilesAreOfEtcdAlone(t *testing.T) {
+	c := testCluster(t, 3, true)
+	files, err := c.EtcdFiles("cp2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, f := range files {
+		paths = append(paths, f.Path)
+	}
+	slices.Sort(paths)
+	want := "etc/etcd/ca.crt etc/etcd/etcd.crt etc/etcd/etcd.key etc/kubernetes/pki/apiserver-etcd-client.crt etc/kubernetes/pki/apiserver-etcd-client.key" +
+		" etc/kubernetes/pki/etcd/ca.crt etc/systemd/system/etcd.service etc/systemd/system/multi-user.target.wants/etcd.service" +
+		" usr/local/bin/etcd usr/local/bin/etcdctl usr/local/bin/etcdutl"
+	if got := strings.Join(paths, " "); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if files, err := c.EtcdFiles("w1"); err != nil || len(files) > 0 {
+		t.Errorf("a worker has %v, %v", files, err)
 	}
 }
 

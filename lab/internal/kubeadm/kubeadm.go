@@ -37,6 +37,9 @@ type Cluster struct {
 	CertificateKey string // hands the authorities to further control planes
 	CAHash         string // known once the first control plane is up
 	Endpoint       string // of the API, host:port; empty for the lab's own name
+
+	// Etcd are the nodes on which it runs as a unit of its own; none if it is kubeadm's.
+	Etcd []topology.Node
 }
 
 // NewCluster makes the secrets of a new cluster.
@@ -62,8 +65,13 @@ func (c Cluster) Join(n topology.Node, zone string) (string, error) {
 
 func (c Cluster) render(t *template.Template, n topology.Node, zone string) (string, error) {
 	endpoint := cmp.Or(c.Endpoint, fmt.Sprintf("%s:%d", topology.APIName, topology.APIPort))
+	var etcd []string
+	for _, n := range c.Etcd {
+		etcd = append(etcd, fmt.Sprintf("https://%s:%d", n.Address(), topology.EtcdPort))
+	}
 	var b strings.Builder
 	err := t.Execute(&b, map[string]any{
+		"Etcd":    strings.Join(etcd, ", "),
 		"Cluster": c, "Node": n, "Zone": zone, "Endpoint": endpoint, "Port": topology.APIPort,
 		"APIName": topology.APIName, "Gateway": topology.Gateway, "PodCIDR": topology.PodCIDR, "ServiceCIDR": topology.ServiceCIDR,
 	})

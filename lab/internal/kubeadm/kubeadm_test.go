@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/pawl-dev/pawl/lab/internal/topology"
 )
 
 func TestSecretsHaveKubeadmsForm(t *testing.T) {
@@ -27,9 +29,12 @@ func TestConfigurationsByRoleAndMachine(t *testing.T) {
 	initV2, err2 := c.Init("cp1")
 	joinCP, err3 := c.Join("cp2", "")
 	joinW, err4 := v1.Join("w1", "a")
+	external := c
+	external.Etcd = []topology.Node{"cp1", "cp2"}
+	initExternal, err6 := external.Init("cp1")
 	c.Endpoint = "10.77.0.1:6443"
 	joinElse, err5 := c.Join("w2", "")
-	for _, err := range []error{err1, err2, err3, err4, err5} {
+	for _, err := range []error{err1, err2, err3, err4, err5, err6} {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,6 +48,8 @@ func TestConfigurationsByRoleAndMachine(t *testing.T) {
 		{"init, version 2", initV2, "failCgroupV1", false},
 		{"init, version 2", initV2, "ignorePreflightErrors", false},
 		{"init", initV2, "advertiseAddress: 10.77.0.11, bindPort: 6443", true},
+		{"init", initV2, "etcd:", false},
+		{"init, external etcd", initExternal, "\netcd:\n  external:\n    endpoints: [https://10.77.0.11:2379, https://10.77.0.12:2379]\n", true},
 		{"join of a control plane", joinCP, "certificateKey: cc", true},
 		{"join of a control plane", joinCP, "advertiseAddress: 10.77.0.12", true},
 		{"join of a worker", joinW, "controlPlane", false},

@@ -17,15 +17,21 @@ func Definition(s State) string {
 	b.WriteString("# Written by pawl-lab up.\n")
 	fmt.Fprintf(&b, "name: lab\nprovider: %s\nkubeconfig: ./admin.conf\n", s.Shape)
 	b.WriteString("ssh:\n  user: root\n  keyFile: ./id_ed25519\n  knownHostsFile: ./known_hosts\n")
-	if s.Shape == HardWay {
-		b.WriteString("  hosts: # the control plane has no kubelets, so the API does not know its machines\n")
+	if s.Shape == HardWay || s.ExternalEtcd {
+		b.WriteString("  hosts: # of what is not a node, or not only\n")
 		for _, n := range s.controlPlanes() {
 			fmt.Fprintf(&b, "    %s: {address: %s}\n", n, n.Address())
 		}
-		fmt.Fprintf(&b, "binaries:\n  controlPlane: [%s]\n", strings.ReplaceAll(names(s.controlPlanes()), " ", ", "))
+	}
+	hosts := strings.ReplaceAll(names(s.controlPlanes()), " ", ", ")
+	if s.Shape == HardWay {
+		fmt.Fprintf(&b, "binaries:\n  controlPlane: [%s]\n", hosts)
 		fmt.Fprintf(&b, "  mirror: %s\n  etcdMirror: %s\n", served(mirror.Kubernetes), served(mirror.Etcd))
 	} else {
 		fmt.Fprintf(&b, "packages:\n  repository: %s\n", served(aptrepo.Base))
+		if s.ExternalEtcd {
+			fmt.Fprintf(&b, "etcd:\n  hosts: [%s]\n  mirror: %s\n", hosts, served(mirror.Etcd))
+		}
 		if s.CgroupV1 {
 			b.WriteString("# This machine has version 1 control groups, which kubeadm's check refuses.\n")
 			b.WriteString("kubeadm: {ignorePreflightErrors: [SystemVerification]}\n")

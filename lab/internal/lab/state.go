@@ -31,8 +31,9 @@ const (
 // State is what is remembered of the running lab.
 type State struct {
 	Shape            Shape           `json:"shape"`
-	Version          string          `json:"version"` // the one it began with
-	Served           []string        `json:"served"`  // versions with packages in the repositories, or in the mirror
+	ExternalEtcd     bool            `json:"externalEtcd,omitempty"` // beside kubeadm's control planes, as a unit on the same machines
+	Version          string          `json:"version"`                // the one it began with
+	Served           []string        `json:"served"`                 // versions with packages in the repositories, or in the mirror
 	Nodes            []topology.Node `json:"nodes"`
 	CgroupV1         bool            `json:"cgroupV1"`
 	Started          time.Time       `json:"started"`

@@ -97,6 +97,11 @@ func TestDefinitionByShape(t *testing.T) {
 			[]string{"provider: binaries\n", "    cp3: {address: 10.77.0.13}\n", "  controlPlane: [cp1, cp2, cp3]\n", "mirror: http://10.77.0.1/release\n", "etcdMirror: http://10.77.0.1/etcd\n"},
 			[]string{ignored, "packages:", "w1"},
 		},
+		{
+			"kubeadm, external etcd", State{Shape: Kubeadm, Nodes: three, ExternalEtcd: true},
+			[]string{"provider: kubeadm\n", "    cp3: {address: 10.77.0.13}\n", repository, "etcd:\n  hosts: [cp1, cp2, cp3]\n  mirror: http://10.77.0.1/etcd\n"},
+			[]string{"binaries:", "w1"},
+		},
 	} {
 		got := Definition(c.state)
 		for _, part := range c.has {

@@ -27,6 +27,7 @@ var webManifest []byte
 // Options say what lab to make.
 type Options struct {
 	Shape         Shape
+	ExternalEtcd  bool // of kubeadm's cluster: by units on the control planes
 	ControlPlanes int
 	Workers       int
 	Version       string
@@ -70,7 +71,7 @@ func Up(ctx context.Context, h home.Home, opts Options, out *progress.Printer) e
 	if err := artefacts.Build(ctx, h, opts.Served, out); err != nil {
 		return err
 	}
-	if opts.Shape == HardWay {
+	if opts.Shape == HardWay || opts.ExternalEtcd {
 		if err := artefacts.BuildMirror(ctx, h, opts.Served, out); err != nil {
 			return err
 		}
@@ -80,7 +81,8 @@ func Up(ctx context.Context, h home.Home, opts Options, out *progress.Printer) e
 		return err
 	}
 	u := &upRun{maker: maker{home: h, version: opts.Version}, out: out, clients: map[topology.Node]*sshx.Client{}, state: State{
-		Shape: opts.Shape, Version: opts.Version, Served: opts.Served, Nodes: topology.Nodes(opts.ControlPlanes, opts.Workers),
+		Shape: opts.Shape, ExternalEtcd: opts.ExternalEtcd, Version: opts.Version, Served: opts.Served,
+		Nodes:    topology.Nodes(opts.ControlPlanes, opts.Workers),
 		CgroupV1: cgroup.V1(), Started: time.Now().UTC().Truncate(time.Second), InotifyInstances: before,
 	}}
 	if err := u.state.save(h); err != nil {

@@ -37,20 +37,10 @@ func (u *byHand) steps() []step {
 	}
 }
 
-// serve makes the mirror, the certificates and the administrator's kubeconfig.
+// serve lays out the cluster and makes the administrator's kubeconfig.
 func (u *byHand) serve(ctx context.Context) error {
-	if err := artefacts.LinkMirror(ctx, u.home, u.home.Run("repo"), u.state.Served); err != nil {
-		return err
-	}
-	etcd, err := artefacts.Image(ctx, u.home, u.state.Version, "etcd")
-	if err != nil {
-		return err
-	}
-	build := gobuild.Builder{Home: u.home}
-	u.cluster, err = hardway.New(hardway.Programs{
-		Kubernetes: build.KubernetesDir(u.state.Version), Etcd: build.EtcdDir(etcd.Release()), CNI: build.CNIDir(),
-	}, u.state.controlPlanes(), u.state.CgroupV1)
-	if err != nil {
+	var err error
+	if u.cluster, err = u.layOut(ctx); err != nil {
 		return err
 	}
 	u.disk.Further = u.cluster.Files
@@ -59,6 +49,21 @@ func (u *byHand) serve(ctx context.Context) error {
 		return err
 	}
 	return home.WriteFile(kubeconfigFile(u.home), []byte(conf), 0o600)
+}
+
+// layOut makes the mirror, and the secrets of what is installed by hand.
+func (u *upRun) layOut(ctx context.Context) (*hardway.Cluster, error) {
+	if err := artefacts.LinkMirror(ctx, u.home, u.home.Run("repo"), u.state.Served); err != nil {
+		return nil, err
+	}
+	etcd, err := artefacts.Image(ctx, u.home, u.state.Version, "etcd")
+	if err != nil {
+		return nil, err
+	}
+	build := gobuild.Builder{Home: u.home}
+	return hardway.New(hardway.Programs{
+		Kubernetes: build.KubernetesDir(u.state.Version), Etcd: build.EtcdDir(etcd.Release()), CNI: build.CNIDir(),
+	}, u.state.controlPlanes(), u.state.CgroupV1)
 }
 
 func (u *byHand) start(ctx context.Context, n topology.Node) error {

@@ -37,8 +37,8 @@ func (u *withKubeadm) steps() []step {
 	)
 }
 
-// serve makes the signed repositories.
-func (u *withKubeadm) serve(context.Context) error {
+// serve makes the signed repositories, and lays out etcd where it is not kubeadm's.
+func (u *withKubeadm) serve(ctx context.Context) error {
 	signing, err := aptrepo.LoadKey(u.home.Cache("repository-key.asc"))
 	if err != nil {
 		return err
@@ -47,8 +47,15 @@ func (u *withKubeadm) serve(context.Context) error {
 	if err != nil {
 		return err
 	}
-	u.cluster, err = kubeadm.NewCluster(u.state.Version, u.state.CgroupV1)
-	return err
+	if u.cluster, err = kubeadm.NewCluster(u.state.Version, u.state.CgroupV1); err != nil || !u.state.ExternalEtcd {
+		return err
+	}
+	byHand, err := u.layOut(ctx)
+	if err != nil {
+		return err
+	}
+	u.disk.Further, u.cluster.Etcd = byHand.EtcdFiles, u.state.controlPlanes()
+	return nil
 }
 
 // machine boots a node and puts Kubernetes' packages on it.

@@ -15,6 +15,7 @@ const (
 	Gateway      = "10.77.0.1"   // the infrastructure's address on the bridge
 	APIName      = "k8s-api.lab" // the control plane's name inside the nodes
 	APIPort      = 6443
+	EtcdPort     = 2379
 	RegistryPort = 5000
 	WebUIAddress = "127.0.0.1:8233" // Temporal's web UI, relayed to the machine
 	NodePort     = 30080            // the web service on every node

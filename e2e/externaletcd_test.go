@@ -1,0 +1,39 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pawl-dev/pawl/internal/upgrade"
+)
+
+// TestExternalEtcd upgrades a cluster of kubeadm's whose etcd kubeadm has not made: three members that units of systemd
+// start, member by member before anything else, pawl being killed inside the swap of the second.
+func TestExternalEtcd(t *testing.T) {
+	l := newLabOf(t, []string{"--external-etcd"}, 3, 1, from, to)
+	l.addToDefinition("mirror: ", "  versions: [v3.6.16, v3.7.0]")
+	probes := l.probe()
+	dev := l.startDev()
+	l.start()
+
+	l.awaitStep(1, "cp2/etcd", upgrade.SwapBinaries)
+	dev = l.killAndRestart(dev, "inside the swap of etcd's second member")
+	l.awaitStep(1, "cp1", upgrade.UpgradeControlPlane)
+	for _, cp := range []string{"cp1", "cp2", "cp3"} {
+		require.Equal(t, "v3.7.0", l.runs(cp, "etcd"), "%s, before kubeadm touches a node", cp)
+	}
+
+	l.watch()
+	l.requireUpgraded()
+	l.requireAppliedOnce()
+	require.NotContains(t, l.ssh("cp1", "ls", "/etc/kubernetes/manifests"), "etcd", "kubeadm has made no etcd")
+	for _, cp := range []string{"cp1", "cp2", "cp3"} {
+		require.Equal(t, "v3.7.0", l.runs(cp, "etcd"), cp)
+		kept := strings.Fields(l.ssh(cp, "find", "/var/lib/pawl/backups", "-name", "etcd-snapshot.db", "-path", "*-etcd/*"))
+		require.Len(t, kept, 1, "%s keeps etcd's snapshot", cp)
+	}
+	l.report(probes.stop(t))
+	dev.stop(t)
+}
