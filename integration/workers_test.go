@@ -70,39 +70,53 @@ func TestSites(t *testing.T) {
 }
 
 // TestWorkerVersioning: with versioned workers and no current version nothing runs, and people are told so. An upgrade that
-// is under way goes on with the next build when that becomes the current one.
+// is under way goes on with the next build when that becomes the current one, or, if it is pinned, with its own.
 func TestWorkerVersioning(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, "rollout", "")
-	build := func(id string) (end func()) {
-		return s.worker(workflows.TaskQueue, nil, "--clusters", s.clusters, "--deployment", "pawl", "--build-id", id)
-	}
-	endFirst := build("one")
-	out, code := s.pawl(s.wanted("plan")...)
-	require.Equal(t, 13, code, out)
-	require.Contains(t, out, "plan rollout: the pawl-workers that poll task queue pawl belong to deployment pawl, of which no version is the current one; "+
-		"temporal worker deployment set-current-version --namespace default --deployment-name pawl --build-id one")
-	s.promote("pawl", "one")
-	out, code = s.pawl(append(s.wanted("start"), "--approve", "workers")...)
-	require.Equal(t, 0, code, out)
-	s.held("2 workers are drained")
+	for behavior, ranBy := range map[string][]string{"auto-upgrade": {"one", "two"}, "pinned": {"one"}} {
+		t.Run(behavior, func(t *testing.T) {
+			t.Parallel()
+			name := "rollout-" + behavior
+			s := newSite(t, name, "")
+			build := func(id string) (end func()) {
+				return s.worker(workflows.TaskQueue, nil, "--clusters", s.clusters, "--deployment", "pawl", "--build-id", id, "--versioning", behavior)
+			}
+			endFirst := build("one")
+			out, code := s.pawl(s.wanted("plan")...)
+			require.Equal(t, 13, code, out)
+			require.Contains(t, out, "plan "+name+": the pawl-workers that poll task queue pawl belong to deployment pawl, of which no version is the current one; "+
+				"temporal worker deployment set-current-version --namespace default --deployment-name pawl --build-id one")
+			s.promote("pawl", "one")
+			out, code = s.pawl(append(s.wanted("start"), "--approve", "workers")...)
+			require.Equal(t, 0, code, out)
+			s.held("2 workers are drained")
 
-	build("two")
-	s.promote("pawl", "two")
-	endFirst()
-	out, code = s.pawl("approve", "rollout", "--reason", "go")
-	require.Equal(t, 0, code, out)
-	s.watch(0)
-	s.requireUpgraded()
+			build("two")
+			s.promote("pawl", "two")
+			if len(ranBy) > 1 {
+				endFirst()
+			}
+			out, code = s.pawl("approve", name, "--reason", "go")
+			require.Equal(t, 0, code, out)
+			s.watch(0)
+			s.requireUpgraded()
+			require.Equal(t, ranBy, buildsOf(s.history(workflows.ClusterUpgradeID(name))))
+			require.Equal(t, ranBy[len(ranBy)-1:], buildsOf(s.history(workflows.NodeUpgradeID(name, "w2"))), "what begins in an upgrade goes where it is")
+		})
+	}
+}
+
+// buildsOf are the builds that have run a workflow, one behind the other.
+func buildsOf(events []*historypb.HistoryEvent) []string {
 	var builds []string
-	for _, e := range s.history(workflows.ClusterUpgradeID("rollout")) {
+	for _, e := range events {
 		if done := e.GetWorkflowTaskCompletedEventAttributes(); done != nil {
 			if id := done.GetDeploymentVersion().GetBuildId(); len(builds) == 0 || builds[len(builds)-1] != id {
 				builds = append(builds, id)
 			}
 		}
 	}
-	require.Equal(t, []string{"one", "two"}, builds)
+	return builds
 }
 
 // TestEncryption: Temporal has nothing of an upgrade but ids and search attributes; the CLI can read it, and Temporal's UI by

@@ -59,6 +59,29 @@ func TestObserveUnitsOfAllKinds(t *testing.T) {
 	}
 }
 
+// What systemd has not read yet counts.
+func TestObserveDropInsThatSystemdHasNotRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	port := freePort(t)
+	u := w.component(fake{Component: upgrade.KubeProxy, Version: "v1.36.3", Flags: []string{"healthz-port", "v"}}, "--healthz-port="+port)
+	folder, elsewhere := w.file("units/kube-proxy.service.d"), w.file("units/proxy.d")
+	for _, dir := range []string{folder, elsewhere} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := "[Service]\nExecStart=\nExecStart=" + w.file("bin/kube-proxy") + " --healthz-port=" + port
+	w.write(folder+"/10-flags.conf", start+" --v=2\n")
+	w.write(elsewhere+"/10-flags.conf", start+" --old\n")
+	u.dropIns = []string{elsewhere + "/10-flags.conf"}
+	for stale, want := range map[bool][]string{false: {"--healthz-port", "--old"}, true: {"--healthz-port", "--v"}} {
+		if u.stale = stale; !slices.Equal(w.observed(t, upgrade.KubeProxy).Flags, want) {
+			t.Errorf("%v: %v, want %v", stale, w.observed(t, upgrade.KubeProxy).Flags, want)
+		}
+	}
+}
+
 func TestObserveProblems(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

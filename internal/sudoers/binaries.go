@@ -42,8 +42,8 @@ func lookAtUnits(s Site) Table {
 	return Table{
 		usr("cat", why, either(files...)),
 		usr("find", "drop-ins of units", leading(unitFolder+"/"+name+`\.service\.d`)+lit("-maxdepth 1 -name *.conf")),
-		// No "*?": sudo takes it for an operator that POSIX lacks, and with it the rule for none at all.
-		usr("find", "environment files by a pattern", anyFile, "-maxdepth", "1", "-name", `[A-Za-z0-9._?*@+]([][A-Za-z0-9._?*@+-])*`),
+		// ? and * apart: side by side sudo takes them for an operator that POSIX lacks, and with it the rule for none at all.
+		usr("find", "environment files by a pattern", anyFile, "-maxdepth", "1", "-name", `[?A-Za-z0-9._*@+]([][?A-Za-z0-9._*@+-])*`),
 		usr("find", "whether files are there", "(/|"+anyFile+")( /| "+anyFile+")*", "-maxdepth", "0"),
 		usr("test", "whether files are there", "-e", anyFile),
 	}

@@ -133,7 +133,7 @@ func TestRefused(t *testing.T) {
 func TestNoOperatorOfOtherDialects(t *testing.T) {
 	for _, k := range sudoers.Kinds {
 		for _, rule := range table(t, k) {
-			for _, operator := range []string{"*?", "+?", "??", "}?", "(?", "*+", "++", `\d`, `\w`, `\s`, `\b`} {
+			for _, operator := range []string{"*?", "+?", "??", "}?", "(?", "*+", "++", "?+", "**", "+*", "?*", `\d`, `\w`, `\s`, `\b`} {
 				if strings.Contains(rule.Args, operator) {
 					t.Errorf("%s has %s", rule.Line(), operator)
 				}
