@@ -143,7 +143,7 @@ func current(c upgrade.Cluster, _ upgrade.Node, _ upgrade.Version) upgrade.Versi
 // wanted is what a person wrote, if the cluster can be asked for it.
 func (a *Activities) wanted(in PlanInput) (upgrade.Wanted, error) {
 	w, err := in.wanted()
-	if err == nil && w.Target.IsWhole() {
+	if err == nil && (w.Target.IsWhole() || w.RollBack) {
 		s, unknown := a.Directory.Settings(in.Cluster)
 		if unknown != nil {
 			return w, unknown

@@ -73,7 +73,7 @@ func TestByHand(t *testing.T) {
 		require.Equal(t, to, l.runs(w, "kube-proxy"), w)
 		require.Equal(t, containerdTo, l.runs(w, "containerd"), w)
 	}
-	var nodes struct {
+	var list struct {
 		Items []struct {
 			Spec   struct{ Unschedulable bool }
 			Status struct {
@@ -82,9 +82,9 @@ func TestByHand(t *testing.T) {
 			}
 		}
 	}
-	l.kubectl(&nodes, "get", "nodes")
-	require.Len(t, nodes.Items, 2)
-	for _, n := range nodes.Items {
+	l.kubectl(&list, "get", "nodes")
+	require.Len(t, list.Items, 2)
+	for _, n := range list.Items {
 		require.Equal(t, to, n.Status.NodeInfo.KubeletVersion)
 		require.Equal(t, "containerd://"+strings.TrimPrefix(containerdTo, "v"), n.Status.NodeInfo.ContainerRuntimeVersion)
 		require.False(t, n.Spec.Unschedulable)

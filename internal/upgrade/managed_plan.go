@@ -74,11 +74,23 @@ func makeRollback(c Cluster, w Wanted, s Settings, nodes []Node) Plan {
 		Node: managedControlPlane, Role: ManagedPart, From: m.Version, To: p.Target, Steps: []Step{RollBackControlPlane}}}}}, found)
 }
 
-// managedHops walks minor by minor, from where the hop before leaves what is managed.
+// managedHops walks minor by minor, from where the hop before leaves what is managed. What was left so far behind that the
+// control plane may not go on comes first.
 func managedHops(p Plan, m Managed, found []Finding) ([]Hop, []Finding) {
 	var hops []Hop
 	way := m.Way(p.Target)
+	if len(way) > 0 {
+		catchUp := Hop{From: m.Version, To: m.Version}
+		if m, p.Nodes = catchUp.addWorkers(p, m, way[0]); len(catchUp.Workers) > 0 {
+			hops = append(hops, catchUp)
+		}
+	}
 	for _, to := range way {
+		for _, n := range p.Nodes {
+			if problem := checkKubelet(n.Name, n.Kubelet, to); problem != "" {
+				found = append(found, failure(VersionSkew, n.Name, problem, "bring that kubelet within the skew policy first"))
+			}
+		}
 		hop := Hop{From: m.Version, To: to}
 		before, lacks := m.AddonsBefore(to)
 		found = append(found, lacks...)

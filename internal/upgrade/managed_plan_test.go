@@ -150,6 +150,37 @@ func TestManagedPlanFinishesWhatWasLeft(t *testing.T) {
 	require.Empty(t, MakePlan(c, Wanted{Target: minor(37)}, managedSettings()).Hops)
 }
 
+func TestNodeGroupsCatchUpBeforeTheControlPlaneGoesOn(t *testing.T) {
+	c := managedCluster(35)
+	for i := range 2 {
+		c.Nodes[i].Kubelet = MustVersion("v1.32.3")
+	}
+	c.Managed.NodeGroups[0].Version = minor(32)
+	p := MakePlan(c, Wanted{Target: minor(37)}, managedSettings())
+	require.Empty(t, p.Errors())
+	require.Equal(t, []string{
+		"v1.35:  | nodegroup/workers",
+		"v1.36: addon/coredns, control-plane, addon/kube-proxy | ",
+		"v1.37: control-plane, addon/kube-proxy | nodegroup/workers, ip-3",
+	}, walked(p))
+}
+
+func TestNodesThatNobodyMovesStayWithinTheSkewPolicy(t *testing.T) {
+	for name, change := range map[string]func(*Node){
+		"of nobody": func(n *Node) { n.Replaced = false },
+		"Fargate":   func(n *Node) { n.Replaced, n.Keeper = false, KeptByFargate },
+		"Karpenter": func(n *Node) { n.Replaced, n.Keeper = false, KeptByKarpenter },
+	} {
+		c := managedCluster(35)
+		c.Nodes[2].Kubelet = MustVersion("v1.33.3")
+		change(&c.Nodes[2])
+		require.Empty(t, MakePlan(c, Wanted{Target: minor(36)}, managedSettings()).Errors(), name)
+		p := MakePlan(c, Wanted{Target: minor(37)}, managedSettings())
+		require.Equal(t, []string{VersionSkew}, ids(p.Errors()), name)
+		require.Contains(t, p.Errors()[0].String(), "kubelet on ip-3 is v1.33.3, would be 4 minors behind at v1.37; at most 3 are allowed")
+	}
+}
+
 func TestManagedPlanIsRefused(t *testing.T) {
 	for name, of := range map[string]struct {
 		change func(*Cluster)
@@ -203,7 +234,8 @@ func TestGoingBack(t *testing.T) {
 	p = MakePlan(c, Wanted{RollBack: true, Now: now.Add(8 * 24 * time.Hour)}, managedSettings())
 	require.Contains(t, fmt.Sprint(p.Errors()), "began more than 7 days ago")
 
-	p = MakePlan(healthy(1, 1), Wanted{RollBack: true, Target: v137}, settings())
-	require.True(t, p.Refused())
-	require.Contains(t, p.Errors()[0].String(), "only a control plane that a provider runs can go back")
+	for _, s := range []Settings{settings(), {Provider: ProviderBinaries}} {
+		require.ErrorContains(t, Wanted{RollBack: true}.Check(s), "only a control plane that a provider runs can go back")
+	}
+	require.NoError(t, Wanted{RollBack: true}.Check(managedSettings()))
 }

@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,6 +27,9 @@ type Wanted struct {
 
 // Check says what a cluster of such settings cannot be asked for.
 func (w Wanted) Check(s Settings) error {
+	if w.RollBack && !s.Managed() {
+		return errors.New("only a control plane that a provider runs can go back; restore a backup: the runbook says how")
+	}
 	if w.Target.IsWhole() && !s.Managed() {
 		return fmt.Errorf("%q names no release, wanted a version like %s.2: only where a provider runs the control plane it chooses the patch", w.Target, w.Target)
 	}
@@ -52,9 +56,6 @@ func MakePlan(c Cluster, w Wanted, s Settings) Plan {
 	hops, members := addExternalEtcd(hops, c, p)
 	found = slices.Concat(chosen, found, members, checkExternalEtcd(c, p), checkLeftOut(nodes, hops), checkNow(p), checkSupport(p, w.Now), checkEtcd(p), checkMembers(p), checkNodes(p, len(hops)), checkHosts(p, w.Now),
 		checkAPIs(c, p), checkConfiguration(c, p), checkAddons(c, p), checkEmulation(c, p), checkCloudControllers(c, p, hops))
-	if w.RollBack {
-		found = append(found, failure(ManagedRollback, p.Cluster, "only a control plane that a provider runs can go back", "restore a backup: the runbook says how"))
-	}
 	p = p.finish(c, w, hops, found)
 	p.Nodes = nodes
 	p.Components = components(c, p)
