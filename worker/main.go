@@ -86,10 +86,15 @@ func run(s settings) error {
 	if err != nil {
 		return err
 	}
+	queues, err := taskQueues(s.queues)
+	if err != nil {
+		return err
+	}
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
 		return fmt.Errorf("read Temporal's configuration: %w", err)
 	}
+	options.HostPort = cmp.Or(options.HostPort, client.DefaultHostPort)
 	options.Logger = log.NewStructuredLogger(logger)
 	options.Identity = identity()
 	if s.keys != "" {
@@ -109,24 +114,36 @@ func run(s settings) error {
 		return err
 	}
 	defer temporal.Close()
-	if slices.Contains(s.queues, workflows.TaskQueue) { // only workflows set them
+	if slices.Contains(queues, workflows.TaskQueue) { // only workflows set them
 		if err := ensureSearchAttributes(context.Background(), temporal.OperatorService(), cmp.Or(options.Namespace, client.DefaultNamespace)); err != nil {
 			return err
 		}
 	}
 
 	link := func(workflow, run string) string {
-		return temporalui.Link(cmp.Or(options.HostPort, client.DefaultHostPort), os.Getenv("PAWL_TEMPORAL_UI"), cmp.Or(options.Namespace, client.DefaultNamespace), workflow, run)
+		return temporalui.Link(options.HostPort, os.Getenv("PAWL_TEMPORAL_UI"), cmp.Or(options.Namespace, client.DefaultNamespace), workflow, run)
 	}
 	directory := newDirectory(s.clusters)
 	a := &activities.Activities{
 		Directory: directory, Past: past{temporal}, Upgrades: upgrades{temporal}, Link: link,
 		Events: &nodeEvents{directory: directory, logger: logger},
 	}
-	return serve(temporal, s.queues, deployment, a, func() error {
-		logger.Info("pawl-worker is ready", "version", buildVersion(), "taskQueues", s.queues, "clusters", names)
+	return serve(temporal, queues, deployment, a, func() error {
+		logger.Info("pawl-worker is ready", "version", buildVersion(), "taskQueues", queues, "clusters", names)
 		return seen.watch(temporal, s.clusters)
 	})
+}
+
+// taskQueues are those that a person named, without what a list may have around its commas.
+func taskQueues(named []string) ([]string, error) {
+	var queues []string
+	for _, name := range named {
+		queues = append(queues, strings.TrimSpace(name))
+	}
+	if len(queues) == 0 || slices.Contains(queues, "") {
+		return nil, fmt.Errorf("--task-queue: is %q, wanted the name of a task queue, or several like %s,site-b; also of PAWL_TASK_QUEUE", strings.Join(named, ","), workflows.TaskQueue)
+	}
+	return queues, nil
 }
 
 // identity is how Temporal shows who did something.
@@ -144,12 +161,12 @@ func dial(options client.Options, logger *slog.Logger) (client.Client, error) {
 			return c, nil
 		}
 		if !said {
-			logger.Warn("Temporal does not answer yet; waiting for it", "address", options.HostPort, "error", err)
+			logger.Warn("Temporal does not answer yet; waiting for it: start it, or set TEMPORAL_ADDRESS", "address", options.HostPort, "error", err)
 			said = true
 		}
 		select {
 		case <-stop:
-			return nil, fmt.Errorf("connect to Temporal at %s: %w", options.HostPort, err)
+			return nil, fmt.Errorf("connect to Temporal at %s: %w; start it, or set TEMPORAL_ADDRESS", options.HostPort, err)
 		case <-time.After(500 * time.Millisecond):
 		}
 	}

@@ -13,8 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/pawl-dev/pawl/internal/eks"
 	"github.com/pawl-dev/pawl/internal/fault"
 	"github.com/pawl-dev/pawl/internal/upgrade"
@@ -150,11 +148,11 @@ func Load(dir, name string) (*Cluster, error) {
 // would be refused, though everybody can see what it means.
 var bareRepository = regexp.MustCompile(`(?m)(\brepository:[ \t]+)([^\s"'{},]+:)([ \t,}]|\r?$)`)
 
-// parse reads a definition. A field that is not known is an error: a misspelt setting must not be ignored silently.
+// parse reads a definition.
 func parse(text []byte) (*Cluster, error) {
 	var c Cluster
 	text = bareRepository.ReplaceAll(text, []byte(`${1}"${2}"${3}`))
-	if err := yaml.UnmarshalStrict(text, &c); err != nil {
+	if err := decode(text, &c); err != nil {
 		return nil, err
 	}
 	return &c, nil

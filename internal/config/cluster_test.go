@@ -111,7 +111,7 @@ func TestBadDefinitionsSayWhatWasWanted(t *testing.T) {
 	const byHand = "kubeconfig: k\nssh: {knownHostsFile: h, hosts: {cp1: {address: 10.0.0.1}}}\nprovider: binaries\n"
 	for name, c := range map[string]struct{ text, want string }{
 		"unknown field":    {good + "maxUnavailable: 1", `unknown field "maxUnavailable"`},
-		"twice":            {good + "kubeconfig: k", `key "kubeconfig" already set`},
+		"twice":            {good + "kubeconfig: k", `line 3: key "kubeconfig" is there twice, wanted once`},
 		"other name":       {good + "name: b", `name: is "b", wanted "a" like the file`},
 		"provider":         {good + "provider: gke", `provider: is "gke", wanted kubeadm, eks or binaries`},
 		"eks of kubeadm":   {good + "eks: {name: prod}", "eks: is for provider: eks"},
@@ -130,15 +130,17 @@ func TestBadDefinitionsSayWhatWasWanted(t *testing.T) {
 		"etcd of eks":      {good + "provider: eks\netcd: {hosts: [e1]}", "etcd: is for provider: kubeadm or binaries"},
 		"bake":             {good + "controlPlane: {bake: -1m}", "controlPlane.bake: is -1m0s"},
 		"in place":         {good + "provider: eks\nworkers: {pools: [{name: a, selector: a=b}]}", "workers.pools[0].strategy: is \"rolling\", wanted addNewNodes"},
+		"rest in place":    {good + "provider: eks\nworkers: {strategy: allAtOnce}", `workers.strategy: is "allAtOnce", wanted addNewNodes: nobody works on the machines of a managed cluster`},
 		"no kubeconfig":    {"ssh: {knownHostsFile: h}", "kubeconfig: is missing"},
 		"no known hosts":   {"kubeconfig: k", "ssh.knownHostsFile: is missing"},
 		"strategy":         {good + "workers: {strategy: yolo}", `workers.strategy: is "yolo", wanted one of rolling, allAtOnce, addNewNodes`},
 		"way of workers":   {good + "workers: {path: shortest}", `workers.path: is "shortest", wanted fewestDrains or everyMinor`},
-		"max unavailable":  {good + "workers: {maxUnavailable: -1}", `is "-1", wanted a number from 1, or a percentage like 25%`},
-		"too many percent": {good + "workers: {maxUnavailable: 101%}", `is "101%", wanted a number from 1`},
+		"max unavailable":  {good + "workers: {maxUnavailable: -1}", `workers.maxUnavailable: is "-1", wanted a number from 1, or a percentage like 25%`},
+		"too many percent": {good + "workers: {maxUnavailable: 101%}", `workers.maxUnavailable: is "101%", wanted a number from 1`},
 		"order":            {good + "workers: {order: size}", `workers.order: is "size", wanted one of name, zone, age, listed`},
 		"nothing listed":   {good + "workers: {order: listed}", "workers.nodes: wanted names of nodes"},
 		"selects the rest": {good + "workers: {selector: a=b}", "workers.selector: is \"a=b\", wanted none"},
+		"names the rest":   {good + "workers: {name: batch}", `workers.name: is "batch", wanted none: it is for workers.pools`},
 		"pool's name":      {good + "workers: {pools: [{name: A, selector: a=b}]}", `workers.pools[0].name: is "A"`},
 		"name twice":       {good + "workers: {pools: [{name: a, selector: a=b}, {name: a, selector: a=c}]}", `workers.pools[1].name: "a" is taken`},
 		"no selector":      {good + "workers: {pools: [{name: a}]}", "workers.pools[0].selector: is missing"},
@@ -147,7 +149,7 @@ func TestBadDefinitionsSayWhatWasWanted(t *testing.T) {
 		"surge":            {good + "workers: {maxSurge: 1}", "workers: maxSurge, joinTimeout and provider are for strategy: addNewNodes"},
 		"no provider":      {good + "workers: {strategy: addNewNodes}", "workers.provider: wanted one of asg, ec2, command and webhook"},
 		"provider's":       {good + "workers: {strategy: addNewNodes, provider: {webhook: {}}}", "workers.provider.webhook: wanted one of url"},
-		"duration":         {good + "drain: {timeout: soon}", `"soon" is not a duration`},
+		"duration":         {good + "drain: {timeout: soon}", `drain.timeout: "soon" is not a duration, wanted one like 10m or 1h30m`},
 		"negative timeout": {good + "drain: {timeout: -1m}", "drain.timeout: is -1m0s"},
 		"negative retry":   {good + "retry: {timeout: -1m}", "retry.timeout: is -1m0s, wanted a positive duration"},
 		"negative verify":  {good + "verify: {timeout: -1m}", "verify.timeout: is -1m0s, wanted a positive duration"},
@@ -155,7 +157,6 @@ func TestBadDefinitionsSayWhatWasWanted(t *testing.T) {
 		"repository":       {good + "packages: {repository: pkgs}", "packages.repository: is \"pkgs\""},
 		"windows":          {good + "windows: {timeZone: UTC, open: [{days: [someday], start: '22:00', duration: 1h}]}", `windows.open[0].days: is "someday", wanted one like sat, mon-fri`},
 		"no time zone":     {good + "windows: {open: [{start: '22:00', duration: 1h}]}", `windows.timeZone: is "", wanted a name like Europe/Zurich`},
-		"not yaml":         {"{", "yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := write(t, "a", c.text)

@@ -1,13 +1,16 @@
 package config
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Jump is a host that connections go through. What it does not say is as for the cluster's own machines, but the port,
@@ -23,33 +26,28 @@ type Jump struct {
 // Jumps are jump hosts in the order in which they are passed.
 type Jumps []Jump
 
-// UnmarshalJSON reads one or a list, each as [user@]host[:port] or with fields.
-func (j *Jumps) UnmarshalJSON(b []byte) error {
-	if b = bytes.TrimSpace(b); !bytes.HasPrefix(b, []byte("[")) {
-		b = fmt.Appendf(nil, "[%s]", b)
+// UnmarshalJSONFrom reads one or a list.
+func (j *Jumps) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if d.PeekKind() == '[' {
+		return json.UnmarshalDecode(d, (*[]Jump)(j))
 	}
-	var all []json.RawMessage
-	if err := json.Unmarshal(b, &all); err != nil {
+	*j = make(Jumps, 1)
+	return json.UnmarshalDecode(d, &(*j)[0])
+}
+
+// jumpFields is a jump host that is written with fields.
+type jumpFields Jump
+
+// UnmarshalJSONFrom reads [user@]host[:port], or fields.
+func (j *Jump) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if d.PeekKind() != '"' {
+		return json.UnmarshalDecode(d, (*jumpFields)(j))
+	}
+	if err := json.UnmarshalDecode(d, &j.Address); err != nil {
 		return err
 	}
-	*j = nil
-	for _, one := range all {
-		var jump Jump
-		var short string
-		if json.Unmarshal(one, &short) == nil {
-			if user, address, ok := strings.Cut(short, "@"); ok {
-				jump.User, jump.Address = user, address
-			} else {
-				jump.Address = short
-			}
-		} else {
-			d := json.NewDecoder(bytes.NewReader(one))
-			d.DisallowUnknownFields()
-			if err := d.Decode(&jump); err != nil {
-				return fmt.Errorf("ssh.jump: %w; wanted [user@]host[:port], or address, user, keyFile, certificateFile, knownHostsFile", err)
-			}
-		}
-		*j = append(*j, jump)
+	if user, address, ok := strings.Cut(j.Address, "@"); ok {
+		j.User, j.Address = user, address
 	}
 	return nil
 }
@@ -73,15 +71,33 @@ func (c *Cluster) completeSSH(dir string) {
 
 // checkSSH says what is wrong with what is said of SSH.
 func (c *Cluster) checkSSH() error {
+	if err := checkPort("ssh.port", c.SSH.Port); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.SSH.Hosts)) {
+		if err := checkPort("ssh.hosts."+name+".port", c.SSH.Hosts[name].Port); err != nil {
+			return err
+		}
+	}
 	for i, j := range c.SSH.Jump {
 		host, port := j.Address, ""
 		if h, p, err := net.SplitHostPort(j.Address); err == nil {
 			host, port = h, p
 		}
 		number, err := strconv.Atoi(port)
-		if host == "" || strings.ContainsAny(host, "@/ ,") || strings.ContainsAny(j.User, "@/ ,") || port != "" && (err != nil || number < 1 || number > 65535) {
+		if host == "" || strings.ContainsAny(host, "@/ ,") || strings.ContainsAny(j.User, "@/ ,") || port != "" && (err != nil || number < 1 || number > maxPort) {
 			return fmt.Errorf("ssh.jump[%d]: is %q, wanted [user@]host[:port], several as a list", i, j.Address)
 		}
+	}
+	return nil
+}
+
+const maxPort = 65535
+
+// checkPort says what is wrong with a port; 0 is none.
+func checkPort(field string, port int) error {
+	if port < 0 || port > maxPort {
+		return fmt.Errorf("%s: is %d, wanted a number from 1 to %d", field, port, maxPort)
 	}
 	return nil
 }

@@ -99,7 +99,7 @@ func (p Provider) files() []*string {
 // completeWorkers fills in defaults and makes paths absolute.
 func (c *Cluster) completeWorkers(dir string) {
 	w := &c.Workers
-	w.Name = upgrade.DefaultPool
+	w.Name = cmp.Or(w.Name, upgrade.DefaultPool)
 	w.Path = cmp.Or(w.Path, upgrade.FewestDrains)
 	w.MaxUnavailable = w.MaxUnavailable.Or(upgrade.AtMost(1))
 	for _, p := range c.pools() {
@@ -136,6 +136,9 @@ func (c *Cluster) checkWorkers() error {
 	if w.Path != upgrade.FewestDrains && w.Path != upgrade.EveryMinor {
 		return fmt.Errorf("workers.path: is %q, wanted %s or %s", w.Path, upgrade.FewestDrains, upgrade.EveryMinor)
 	}
+	if w.Name != upgrade.DefaultPool {
+		return fmt.Errorf("workers.name: is %q, wanted none: it is for workers.pools", w.Name)
+	}
 	if w.Selector != "" {
 		return fmt.Errorf("workers.selector: is %q, wanted none: it is for workers.pools", w.Selector)
 	}
@@ -153,13 +156,20 @@ func (c *Cluster) checkWorkers() error {
 			return fmt.Errorf("%s.selector: %w", at, err)
 		}
 		if c.Provider == ProviderEKS && p.Strategy != upgrade.AddNewNodes {
-			return fmt.Errorf("%s.strategy: is %q, wanted %s: nobody works on the machines of a managed cluster", at, p.Strategy, upgrade.AddNewNodes)
+			return notManaged(at, p.Strategy)
 		}
 		if err := p.check(at); err != nil {
 			return err
 		}
 	}
+	if c.Provider == ProviderEKS && w.Strategy == upgrade.AllAtOnce {
+		return notManaged("workers", w.Strategy)
+	}
 	return w.check("workers")
+}
+
+func notManaged(at string, s upgrade.Strategy) error {
+	return fmt.Errorf("%s.strategy: is %q, wanted %s: nobody works on the machines of a managed cluster", at, s, upgrade.AddNewNodes)
 }
 
 func (p Pool) check(at string) error {

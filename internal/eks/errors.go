@@ -26,7 +26,7 @@ var refusals = []aws.Refusal{
 		inUse, "ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "ResourcePropagationDelayException",
 	}},
 	{Kind: fault.NotFound, Remedy: "put name, region or profile right in the cluster's definition", Codes: []string{notFound, "NotFoundException"}},
-	{Kind: fault.PreflightFailed, Remedy: "see the cluster's insights; what is known to be harmless can be forced", Codes: []string{"InvalidStateException"}},
+	{Kind: fault.PreflightFailed, Remedy: "see the cluster's insights; start with --waive managed-insight to go on in spite of them", Codes: []string{"InvalidStateException"}},
 	{Kind: fault.PreflightFailed, Remedy: "have the account's quota raised, or free some of it", Codes: []string{"ResourceLimitExceededException"}},
 	{Kind: fault.PreflightFailed, Remedy: "put it right, then retry", Codes: []string{
 		"InvalidParameterException", "InvalidRequestException", "BadRequestException", "UnsupportedAvailabilityZoneException",
@@ -59,7 +59,7 @@ var ends = map[types.ErrorCode]struct {
 	types.ErrorCodeAccessDenied:                 {fault.PreflightFailed, "give the role of the cluster, node group or add-on its permissions"},
 	types.ErrorCodeOperationNotPermitted:        {fault.PreflightFailed, "give the cluster's service role its permissions"},
 	types.ErrorCodeNodeCreationFailure:          {fault.VerificationFailed, "see why new nodes do not join: role, capacity, user data, network; the old ones are still there"},
-	types.ErrorCodePodEvictionFailure:           {fault.VerificationFailed, "see to the pods that did not leave, or retry with force, which ends them"},
+	types.ErrorCodePodEvictionFailure:           {fault.VerificationFailed, "see to the pods that did not leave, then retry; or pawl skip-drain, which asks once by force: those that do not go end with their nodes"},
 	types.ErrorCodeClusterUnreachable:           {fault.VerificationFailed, "see to the API server's network access and webhooks"},
 	types.ErrorCodeInsufficientNumberOfReplicas: {fault.VerificationFailed, "see why the add-on's pods do not start"},
 	types.ErrorCodeConfigurationConflict:        {fault.VerificationFailed, "somebody else manages fields of the add-on: see the message, and settle who does"},

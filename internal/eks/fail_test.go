@@ -203,7 +203,7 @@ func TestRefusals(t *testing.T) {
 		"not offered":                {func(e *fake.EKS) { e.Offered = minors(33, 34) }, up("1.35", false), fault.PreflightFailed, "AWS says InvalidParameterException: unsupported Kubernetes version"},
 		"an insight forbids": {func(e *fake.EKS) {
 			e.Insights = []*fake.Insight{{ID: "i", Category: "UPGRADE_READINESS", Status: "ERROR", Version: "1.35"}}
-		}, up("1.35", false), fault.PreflightFailed, "AWS says InvalidStateException: Amazon EKS detected readiness issues; see the cluster's insights"},
+		}, up("1.35", false), fault.PreflightFailed, "AWS says InvalidStateException: Amazon EKS detected readiness issues; see the cluster's insights; start with --waive managed-insight"},
 		"a group is behind":   {func(e *fake.EKS) { e.Strict = true }, up("1.35", false), fault.PreflightFailed, "Nodegroups blue must be updated to match"},
 		"it is being deleted": {func(e *fake.EKS) { e.Gone = "DELETING" }, up("1.35", false), fault.PreflightFailed, "it is DELETING"},
 		"no such cluster":     {func(e *fake.EKS) { e.Name = "other" }, up("1.35", false), fault.NotFound, "No cluster found for name: prod.; put name, region or profile right"},
@@ -273,6 +273,7 @@ func TestForce(t *testing.T) {
 	k := start(t, e)
 	_, err := k.UpgradeNodeGroup(t.Context(), "run/1", "blue", v("1.34"), false)
 	require.ErrorContains(t, err, "PodEvictionFailure")
+	require.ErrorContains(t, err, "then retry; or pawl skip-drain")
 	_, err = k.UpgradeNodeGroup(t.Context(), "run/1", "blue", v("1.34"), true)
 	require.NoError(t, err)
 	require.Equal(t, 1, e.Groups["blue"].Replaced)

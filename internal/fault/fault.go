@@ -17,7 +17,7 @@ type Kind string
 const (
 	InvalidInput       Kind = "InvalidInput"       // stop: what a person wrote is wrong
 	SkewViolation      Kind = "SkewViolation"      // stop: the version skew policy forbids it
-	Unauthorized       Kind = "Unauthorized"       // stop: a key, token or host key was refused
+	Unauthorized       Kind = "Unauthorized"       // few retries: a key, token or host key was refused
 	PreflightFailed    Kind = "PreflightFailed"    // hold: something must be put right before the step
 	VerificationFailed Kind = "VerificationFailed" // hold: the step ran, its effect is not what it must be
 	HookFailed         Kind = "HookFailed"         // hold: what a person added to the runbook said no

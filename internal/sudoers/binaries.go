@@ -35,7 +35,7 @@ func lookAtUnits(s Site) Table {
 	component := oneOf(unitComponents...)
 	files := []string{unitFolder + `/(` + name + `\.d/)?` + name + `\.(service|conf)`,
 		`/etc/(default|sysconfig|kubernetes|etcd)/` + component,
-		`/(etc|var/lib)/(kubernetes|etcd|containerd|kubelet|kube-proxy|kube-scheduler|kube-controller-manager)/(` + component + `[A-Za-z0-9._-]*|config)\.(yaml|yml|json|env)`}
+		`/(etc|var/lib)/(kubernetes|etcd|containerd|kubelet|kube-proxy|kube-scheduler|kube-controller-manager)/(config/)?(` + component + `[A-Za-z0-9._-]*|config)\.(yaml|yml|json|env)`}
 	for _, file := range s.Files {
 		files = append(files, lit(file))
 	}

@@ -15,10 +15,10 @@ var userName = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
 // File is the table as a file for /etc/sudoers.d. head is put at its top as comments.
 func (t Table) File(user string, head ...string) (string, error) {
 	if !userName.MatchString(user) {
-		return "", fmt.Errorf("%q is no name of a user", user)
+		return "", fmt.Errorf("--user is %q, wanted a name of a-z, 0-9, _ and -, such as pawl", user)
 	}
 	if user == "root" {
-		return "", fmt.Errorf("root needs no sudo")
+		return "", fmt.Errorf("--user is root, who needs no sudo; wanted another, such as pawl")
 	}
 	var b strings.Builder
 	for _, line := range head {

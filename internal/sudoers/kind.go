@@ -1,7 +1,6 @@
 package sudoers
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"path"
@@ -81,16 +80,21 @@ func (k Kind) table(s Site) Table {
 	return t
 }
 
-// check refuses what would be read as something else in the file.
+// check refuses what would be read as something else in the file, and names it as the option of `pawl sudoers`.
 func (s Site) check() error {
-	for _, address := range append([]string{s.Repository}, s.Mirrors...) {
-		if err := checkAddress(address); address != "" && err != nil {
-			return err
-		}
-	}
-	for _, file := range slices.Concat([]string{s.SourceFile, s.Keyring}, s.Folders, s.Files) {
-		if file != "" && (!path.IsAbs(file) || path.Clean(file) != file || strings.ContainsAny(file, " \t\r\n#")) {
-			return fmt.Errorf("%q is not a plain absolute path", file)
+	for _, said := range []struct {
+		option string
+		values []string
+		check  func(option, value string) error
+	}{
+		{"--repository", []string{s.Repository}, checkAddress}, {"--mirror", s.Mirrors, checkAddress},
+		{"--source-file", []string{s.SourceFile}, checkPath}, {"--keyring", []string{s.Keyring}, checkPath},
+		{"--folder", s.Folders, checkPath}, {"--file", s.Files, checkPath},
+	} {
+		for _, value := range said.values {
+			if err := said.check(said.option, value); value != "" && err != nil {
+				return err
+			}
 		}
 	}
 	for _, hook := range s.Hooks {
@@ -101,21 +105,32 @@ func (s Site) check() error {
 	return nil
 }
 
-func checkAddress(address string) error {
+func checkAddress(option, address string) error {
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(address, " \t\r\n#") {
-		return fmt.Errorf("an address of a repository or a mirror is not a plain one, wanted one without user, query and fragment, such as %s", defaults.Repository)
+	if err == nil && u.Scheme != "" && u.User == nil && u.RawQuery == "" && u.Fragment == "" && !strings.ContainsAny(address, " \t\r\n#") {
+		return nil
+	}
+	is := fmt.Sprintf("%q", address)
+	if strings.ContainsAny(address, "@?#") { // there may be a secret in it
+		is = "an address with user, query or fragment"
+	}
+	return fmt.Errorf("%s is %s, wanted a plain address, such as %s", option, is, defaults.Repository)
+}
+
+func checkPath(option, file string) error {
+	if !path.IsAbs(file) || path.Clean(file) != file || strings.ContainsAny(file, " \t\r\n#") {
+		return fmt.Errorf("%s is %q, wanted a plain absolute path, such as %s", option, file, defaults.Folders[0])
 	}
 	return nil
 }
 
 func checkHook(argv []string) error {
 	if len(argv) == 0 || !path.IsAbs(argv[0]) {
-		return errors.New("a hook is an absolute path of a program, and its arguments")
+		return fmt.Errorf("--hook is %q, wanted the absolute path of a program, and its arguments", strings.Join(argv, " "))
 	}
 	for _, arg := range argv {
 		if strings.ContainsAny(arg, " \t\r\n#") {
-			return fmt.Errorf("hook %s: sudo cannot tell an argument with a blank or a # from several; put the command into a script of the host and name that", argv[0])
+			return fmt.Errorf("--hook %s: sudo cannot tell an argument with a blank or a # from several; put the command into a script of the host and name that", argv[0])
 		}
 	}
 	return nil

@@ -33,7 +33,7 @@ type Check struct {
 func Listen(address string, r *Registry) (*Server, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("--listen %s: %w; wanted an address like 127.0.0.1:9090 or :9090 that is free", address, err)
+		return nil, fmt.Errorf("--listen %s: %w; wanted an address like 127.0.0.1:9464 or :9464 that is free", address, err)
 	}
 	s := &Server{Address: listener.Addr().String()}
 	mux := http.NewServeMux()

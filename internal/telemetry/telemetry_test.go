@@ -117,6 +117,7 @@ func TestReadiness(t *testing.T) {
 	require.Equal(t, http.StatusOK, code, text)
 	_, err := Listen(s.Address, r)
 	require.ErrorContains(t, err, "--listen "+s.Address)
+	require.ErrorContains(t, err, "wanted an address like 127.0.0.1:9464 or :9464 that is free")
 }
 
 func TestOwnMetricsHaveTheirOwnLabelsOnly(t *testing.T) {

@@ -16,7 +16,7 @@ func commandsCommand() *cobra.Command {
 		Long: `Show the command lines that have begun on a machine since the cluster was made: over SSH, and as jobs of its systemd.
 They are what a scenario can wait for.`,
 		Example: "  pawl-sim commands w1 | grep kubeadm",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			lines, err := remote.Commands(cmd.Context(), dir, args[0])
 			if err != nil {

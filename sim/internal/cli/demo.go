@@ -17,7 +17,7 @@ func demoCommand() *cobra.Command {
 		Long: `Make a simulated cluster, start "pawl dev" beside it, plan and start an upgrade to the newest version, show it live,
 and show the report. It ends by itself and leaves nothing behind, unless --keep says so.`,
 		Example: "  pawl-sim demo\n  pawl-sim demo --keep\n  pawl-sim demo --scenario docs/scenarios/bad-day.txt --report report.html",
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			options, faults, err := s.options()
 			if err != nil {

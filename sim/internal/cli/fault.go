@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"math"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -21,7 +22,7 @@ func faultCommand() *cobra.Command {
 		Example: `  pawl-sim fault 'w2 start reboot'
   pawl-sim fault 'w3 before "apt-get install kubelet" cut'
   pawl-sim fault 'cp1 start api-down for 20s'`,
-		Args: cobra.MinimumNArgs(1),
+		Args: arguments(1, math.MaxInt),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return remote.Fault(cmd.Context(), dir, strings.Join(args, " "))
 		},

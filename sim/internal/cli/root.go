@@ -46,6 +46,16 @@ interface, where anything can be made to fail. For real nodes there is pawl-lab.
 	return root
 }
 
+// arguments refuses the wrong number of them with the command's own usage.
+func arguments(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return fmt.Errorf("arguments: got %d; usage: %s; see \"%s --help\"", len(args), cmd.UseLine(), cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
 // dirFlag adds --dir: the folder in which a cluster has everything, and by which other commands find it.
 func dirFlag(c *cobra.Command, dir *string) {
 	home := ".pawl-sim"

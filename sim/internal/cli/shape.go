@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/pawl-dev/pawl/internal/sim/bed"
 	"github.com/pawl-dev/pawl/internal/sim/scenario"
@@ -49,12 +50,19 @@ func (s *shape) options() (bed.Options, []scenario.Fault, error) {
 		return o, nil, fmt.Errorf("--control-planes %d: wanted at least 1", s.controlPlanes)
 	case s.workers < 0 || s.rpm < 0 || s.rpm > s.workers:
 		return o, nil, fmt.Errorf("--workers %d, --rpm %d: wanted 0 or more, and no more RPM hosts than workers", s.workers, s.rpm)
+	case s.maxUnavailable < 1:
+		return o, nil, fmt.Errorf("--max-unavailable %d: wanted at least 1", s.maxUnavailable)
 	case s.pace <= 0:
 		return o, nil, fmt.Errorf("--pace %g: wanted more than 0", s.pace)
+	case len(validation.IsDNS1123Label(s.name)) > 0: // as of every definition
+		return o, nil, fmt.Errorf("--name %q: wanted lower case letters, digits and dashes", s.name)
 	}
 	var err error
 	if o.Version, err = upgrade.ParseVersion(s.version); err != nil {
 		return o, nil, fmt.Errorf("--version: %w", err)
+	}
+	if !o.Version.AtLeastMinor(1, 32) {
+		return o, nil, fmt.Errorf("--version %s: wanted v1.32.0 or later, as the models are", o.Version)
 	}
 	for _, text := range s.next {
 		v, err := upgrade.ParseVersion(text)

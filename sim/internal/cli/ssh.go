@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +20,7 @@ func sshCommand() *cobra.Command {
 		Short:   "Run a command on a machine, with the ssh program",
 		Long:    `Run a command on one of the machines, with the ssh program of this computer. There are no interactive shells.`,
 		Example: "  pawl-sim ssh w1 kubeadm version -o short\n  pawl-sim ssh cp1 sudo ls /etc/kubernetes/manifests",
-		Args:    cobra.MinimumNArgs(2),
+		Args:    arguments(2, math.MaxInt),
 		RunE: func(_ *cobra.Command, args []string) error {
 			ssh, err := exec.LookPath("ssh")
 			if err != nil {

@@ -22,7 +22,7 @@ func upCommand() *cobra.Command {
 		Long: `Make a simulated cluster and keep it until Ctrl-C; then nothing of it is left. It says where its definition for
 pawl is, for "pawl dev --clusters FOLDER".`,
 		Example: "  pawl-sim up\n  pawl-sim up --control-planes 1 --workers 100 --pace 0.01\n  pawl-sim up --scenario bad-day.txt",
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o, faults, err := s.options()
 			if err != nil {

@@ -71,16 +71,36 @@ func TestBadInputNeedsNoServer(t *testing.T) {
 		{"start lab --to v1.37.2 -o yaml", `--output "yaml", wanted text or json`},
 		{"inventory lab -o text", `--output "text", wanted json or yaml`},
 		{"inventory ../lab", `inventory: "../lab" is not a cluster's name`},
-		{"plan lab --inventory f --to v1.37.2", `unknown command "lab" for "pawl plan"`},
+		{"plan lab --inventory f --to v1.37.2", "plan: --inventory says which cluster: leave out lab"},
 		{"plan --inventory no-such-file --to v1.37.2", "plan: read the inventory: open no-such-file: no such file"},
 		{"plan --inventory testdata/not-an-inventory.yaml --to v1.37.2", `unknown field "nodes"`},
 		{"plan --inventory testdata/empty.yaml --to v1.37.2", "it has no cluster; wanted what `pawl inventory CLUSTER` wrote"},
 		{"plan --inventory testdata/inventory.yaml --to 1.37", `plan lab: "v1.37" names no release, wanted a version like v1.37.2`},
-		{"plan", "accepts 1 arg(s), received 0"},
-		{"plan lab --two v1.37.2", "unknown flag: --two"},
-		{"upgrade lab", `unknown command "upgrade"`},
-		{"retry", "accepts between 1 and 2 arg(s), received 0"},
+		{"plan", `arguments: got 0; usage: pawl plan CLUSTER --to VERSION|--policy POLICY [flags]; see "pawl plan --help"`},
+		{"plan lab --two v1.37.2", `unknown flag: --two; see "pawl plan --help"`},
+		{"upgrade lab", `unknown command "upgrade" for "pawl"; see "pawl --help"`},
+		{"plna lab --to v1.37.2", `unknown command "plna" for "pawl" (did you mean plan?); see "pawl --help"`},
+		{"codec foo", `unknown command "foo" for "pawl codec"; see "pawl codec --help"`},
+		{"codec --foo", `unknown flag: --foo; see "pawl codec --help"`},
+		{"list lab", "arguments: got 1; usage: pawl list [flags]"},
+		{"retry", "arguments: got 0; usage: pawl retry CLUSTER [NODE] [flags]"},
+		{"skip lab", "arguments: got 1; usage: pawl skip CLUSTER NODE --reason WHY [flags]"},
+		{"skip lab w1", `skip lab w1: why? Give a reason, which is recorded: --reason "..."`},
+		{"wait lab w1 --for 2h", "wait lab w1: why?"},
+		{"wait lab w1 --reason x", "wait: for how long? say --for 2h"},
+		{"delete-pods lab w1 shop/web-1", "delete-pods lab w1: why?"},
+		{"delete-pods lab w1 web-1 --reason x", `delete-pods: "web-1" is no pod, wanted NAMESPACE/POD`},
+		{"delete-pods lab w1 shop/ --reason x", `"shop/" is no pod`},
+		{"skip-drain lab w1", "skip-drain lab w1: why?"},
+		{"pass lab", "pass lab: why?"},
+		{"abort lab", "abort lab: why?"},
+		{"open-window lab", "open-window lab: why?"},
+		{"open-window lab --for -2h --reason x", "open-window: --for is -2h0m0s, wanted a duration such as 2h"},
+		{"retarget lab --to v1.37.2", "retarget lab: why?"},
 		{"dev --clusters /nonexistent/clusters", "dev: no folder /nonexistent/clusters"},
+		{"dev --port 80000", "dev: --port is 80000, wanted 1 to 65535"},
+		{"dev --port 65000", "dev: --ui-port is 66000, wanted 1 to 65535; the UI's is by default 1000 more than the server's"},
+		{"dev --port 0", "dev: --port is 0, wanted 1 to 65535"},
 	} {
 		code, _, errOut := pawl(strings.Fields(tc.args)...)
 		if code != exit.BadInput || !strings.Contains(errOut, tc.want) || strings.Count(errOut, "\n") != 1 {
@@ -278,6 +298,18 @@ func TestTerminatedUpgradeIsNotRunning(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, exit.Unexpected, "aborted", "", "status", "gone")
+}
+
+func TestReasonIsWelcomeWhereItIsNotNeeded(t *testing.T) {
+	t.Setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
+	for _, command := range []string{"retry", "approve", "pause", "resume", "fleet retry", "fleet pause", "fleet resume"} {
+		expect(t, exit.Unreachable, "", "connect to Temporal", append(strings.Fields(command), "lab")...)
+	}
+}
+
+func TestVersion(t *testing.T) {
+	expect(t, exit.Done, versionText(), "", "version")
+	expect(t, exit.Done, versionText(), "", "--version")
 }
 
 func TestHelpExplainsExitCodes(t *testing.T) {

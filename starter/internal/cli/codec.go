@@ -19,16 +19,13 @@ import (
 
 // codecCommand is the group of commands about the encryption of what Temporal holds.
 func codecCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "codec",
 		Short: "Encrypt what Temporal holds",
 		Long: `Encrypt what Temporal holds of upgrades: with ` + codec.Environment + ` set to a file of keys, pawl and pawl-worker encrypt plans,
 inputs, results and errors before they leave the process.`,
 		Example: "  pawl codec new-key > keys && chmod 600 keys\n  pawl codec serve --encryption-keys keys --origin http://127.0.0.1:8233",
-		Args:    cobra.NoArgs,
-	}
-	c.AddCommand(codecServeCommand(), codecNewKeyCommand())
-	return c
+	}, codecServeCommand(), codecNewKeyCommand())
 }
 
 func codecNewKeyCommand() *cobra.Command {
@@ -40,7 +37,7 @@ func codecNewKeyCommand() *cobra.Command {
 
 With --aws-kms the key is made by AWS KMS under one of its own keys, and only KMS can unwrap the line.`,
 		Example: "  (umask 077; pawl codec new-key > /etc/pawl/keys)\n  pawl codec new-key --aws-kms alias/pawl >> /etc/pawl/keys",
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if id == "" {
 				id = codec.NewKeyID(time.Now())
@@ -77,7 +74,7 @@ func codecServeCommand() *cobra.Command {
 read everything: it listens on this machine only, and elsewhere wants a token or a proxy before it that knows who asks.`,
 		Example: `  pawl codec serve --encryption-keys /etc/pawl/keys --origin http://127.0.0.1:8233
   temporal workflow show -w cluster-upgrade/lab --codec-endpoint http://127.0.0.1:8081`,
-		Args: cobra.NoArgs,
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return s.run(cmd.Context(), func(address string) {
 				fmt.Fprintf(cmd.OutOrStdout(), "Codec server at http://%s, for %s. Ctrl-C ends it.\n", address, strings.Join(append([]string{"the CLI"}, s.origins...), ", "))

@@ -22,7 +22,7 @@ The server is pawl-temporal, found next to pawl or in PATH, else an installed "t
 
 Clusters are described in --clusters, else $PAWL_CLUSTERS, else ./clusters, else ~/.config/pawl/clusters.`,
 		Example: "  pawl dev\n  pawl dev --clusters ./clusters --port 7243",
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			home, err := os.UserHomeDir()
 			if err != nil {

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pawl-dev/pawl/internal/upgrade"
@@ -21,7 +23,7 @@ import (
 
 // fleetCommand is the group of commands about many clusters.
 func fleetCommand() *cobra.Command {
-	c := &cobra.Command{
+	c := group(&cobra.Command{
 		Use:   "fleet",
 		Short: "Upgrade many clusters in waves",
 		Long: `Upgrade many clusters to one version in waves: a canary first, then groups; at most so many at a time, with a
@@ -32,9 +34,7 @@ to which all other commands apply.
 		Example: "  pawl fleet plan prod --to v1.37.2 --wave canary --wave eu1,eu2\n" +
 			"  pawl fleet start prod --to v1.37.2 --wave canary --wave eu1,eu2,eu3 --max-concurrent 2 --soak 30m --watch\n" +
 			"  pawl fleet status prod",
-		Args: cobra.NoArgs,
-	}
-	c.AddCommand(fleetPlanCommand(), fleetStartCommand(), fleetStatusCommand(), fleetWatchCommand())
+	}, fleetPlanCommand(), fleetStartCommand(), fleetStatusCommand(), fleetWatchCommand())
 	c.AddCommand(fleetDecisionCommands()...)
 	return c
 }
@@ -59,8 +59,18 @@ func (f *fleetFlags) add(c *cobra.Command) {
 }
 
 // input reads the flags, or the file. What can be told to be wrong here needs no server.
-func (f *fleetFlags) input(op string, stdin io.Reader, args []string) (in workflows.FleetUpgradeInput, s upgrade.FleetStatus, err error) {
+func (f *fleetFlags) input(cmd *cobra.Command, args []string) (in workflows.FleetUpgradeInput, s upgrade.FleetStatus, err error) {
+	var beside []string // of the file, flags that it would say
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		if !slices.Contains([]string{"file", "output", "watch"}, flag.Name) {
+			beside = append(beside, "--"+flag.Name)
+		}
+	})
 	switch {
+	case f.file != "" && len(beside) > 0:
+		err = fmt.Errorf("--file says all of it: leave out %s", strings.Join(beside, ", "))
+	case f.maxConcurrent < 1: // of the workflow's input 0 is the default
+		err = fmt.Errorf("--max-concurrent is %d, wanted at least 1", f.maxConcurrent)
 	case f.file == "" && len(args) == 1:
 		in = workflows.FleetUpgradeInput{Fleet: args[0], TargetVersion: f.wanted.to, MaxConcurrent: f.maxConcurrent, MaxHeld: f.maxHeld,
 			Soak: upgrade.Duration(f.soak), Through: f.wanted.through, Waive: f.wanted.waive, Approve: f.wanted.approve}
@@ -68,15 +78,7 @@ func (f *fleetFlags) input(op string, stdin io.Reader, args []string) (in workfl
 			in.Waves = append(in.Waves, strings.FieldsFunc(wave, func(r rune) bool { return r == ',' || r == ' ' }))
 		}
 	case f.file != "" && len(args) == 0:
-		var text []byte
-		if f.file == "-" {
-			text, err = io.ReadAll(stdin)
-		} else {
-			text, err = os.ReadFile(f.file)
-		}
-		if err == nil {
-			err = json.Unmarshal(text, &in)
-		}
+		in, err = readFleet(f.file, cmd.InOrStdin())
 	default:
 		err = fmt.Errorf("wanted FLEET and flags, or --file alone")
 	}
@@ -84,9 +86,27 @@ func (f *fleetFlags) input(op string, stdin io.Reader, args []string) (in workfl
 		s, err = in.Status()
 	}
 	if err != nil {
-		err = exit.Errorf(exit.BadInput, "fleet %s: %s", op, strings.Join(strings.Fields(err.Error()), " "))
+		err = exit.Errorf(exit.BadInput, "fleet %s: %s", cmd.Name(), strings.Join(strings.Fields(err.Error()), " "))
 	}
 	return in, s, err
+}
+
+// readFleet reads what the workflow takes.
+func readFleet(file string, stdin io.Reader) (in workflows.FleetUpgradeInput, err error) {
+	var text []byte
+	if file == "-" {
+		file = "standard input"
+		text, err = io.ReadAll(stdin)
+	} else {
+		text, err = os.ReadFile(file)
+	}
+	if err != nil {
+		return in, err
+	}
+	if err = json.Unmarshal(text, &in); err != nil {
+		err = fmt.Errorf("read %s: %w", file, err)
+	}
+	return in, err
 }
 
 func fleetStartCommand() *cobra.Command {
@@ -101,13 +121,13 @@ failed, one that is at the version already as done. "pawl fleet plan" plans all 
 
 Exits with 11 when an upgrade of the fleet is running.`,
 		Example: "  pawl fleet start prod --to v1.37.2 --wave canary --wave eu1,eu2,eu3 --max-concurrent 2 --max-held 1 --soak 30m --watch\n  pawl fleet start -f fleet.json",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			asJSON, err := wantsJSON(format)
 			if err != nil {
 				return err
 			}
-			in, s, err := wanted.input("start", cmd.InOrStdin(), args)
+			in, s, err := wanted.input(cmd, args)
 			if err != nil {
 				return err
 			}
@@ -149,13 +169,13 @@ func fleetPlanCommand() *cobra.Command {
 
 Exits with 10 when one is refused or cannot be planned.`,
 		Example: "  pawl fleet plan prod --to v1.37.2 --wave canary --wave eu1,eu2\n  pawl fleet plan -f fleet.json -o json",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    arguments(0, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			asJSON, err := wantsJSON(format)
 			if err != nil {
 				return err
 			}
-			in, s, err := wanted.input("plan", cmd.InOrStdin(), args)
+			in, s, err := wanted.input(cmd, args)
 			if err != nil {
 				return err
 			}
@@ -213,7 +233,7 @@ func fleetStatusCommand() *cobra.Command {
 
 Exits with 0 when it is done or under way, 12 when it waits for a person, 1 when it failed or was aborted.`,
 		Example: "  pawl fleet status prod\n  pawl fleet status prod -o json | jq -r '.clusters[] | select(.state == \"held\") | .cluster'",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			asJSON, err := wantsJSON(format)
 			if err != nil {
@@ -250,7 +270,7 @@ watching, not the upgrade.
 
 Exits with 0 when it is done, 12 when it waits for a person, 1 when it failed or was aborted.`,
 		Example: "  pawl fleet watch prod\n  pawl fleet watch prod -o json > fleet.jsonl",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			asJSON, err := wantsJSON(format)
 			if err != nil {
@@ -330,8 +350,11 @@ func fleetDecisionCommands() []*cobra.Command {
 	decide := func(update, use, short, long, example string, args cobra.PositionalArgs, clusters string, payload func([]string, workflows.Decision, bool) any) *cobra.Command {
 		var reason string
 		var too bool
-		c := &cobra.Command{Use: update + " " + use, Short: short, Long: short + ".\n\n" + long + "\n\nThe reason is kept in the workflow's history.", Example: example, Args: args,
+		c := &cobra.Command{Use: update + " " + use + reasonUse(update), Short: short, Long: short + ".\n\n" + long + "\n\nThe reason is kept in the workflow's history.", Example: example, Args: args,
 			RunE: func(cmd *cobra.Command, args []string) error {
+				if err := checkReason(update+" fleet "+args[0], update, reason); err != nil {
+					return err
+				}
 				return withClient(cmd, func(client *upgrades.Client) error {
 					answer, err := client.DecideFleet(cmd.Context(), args[0], update, payload(args, decision(reason), too))
 					if err == nil {
@@ -340,7 +363,7 @@ func fleetDecisionCommands() []*cobra.Command {
 					return err
 				})
 			}}
-		c.Flags().StringVar(&reason, "reason", "", "why, for the history")
+		reasonFlag(c, update, &reason)
 		if clusters != "" {
 			c.Flags().BoolVar(&too, "clusters", false, clusters)
 		}
@@ -348,14 +371,14 @@ func fleetDecisionCommands() []*cobra.Command {
 	}
 	return []*cobra.Command{
 		decide(workflows.UpdateRetry, "FLEET [CLUSTER]", "Start again what has failed", "Without a cluster it is for all that have failed. A cluster that is held is decided on at its own upgrade.",
-			`  pawl fleet retry prod eu1 --reason "w3 is Ready again"`, cobra.RangeArgs(1, 2), "", ofCluster),
+			`  pawl fleet retry prod eu1 --reason "w3 is Ready again"`, arguments(1, 2), "", ofCluster),
 		decide(workflows.UpdateSkip, "FLEET CLUSTER", "Leave a cluster as it is, and go on without it", "It may not have begun, be held, or have failed. The upgrade of one that is held stays as it is.",
-			`  pawl fleet skip prod eu1 --reason "it is retired next week"`, cobra.ExactArgs(2), "", ofCluster),
+			`  pawl fleet skip prod eu1 --reason "it is retired next week"`, arguments(2, 2), "", ofCluster),
 		decide(workflows.UpdatePause, "FLEET", "Begin no more clusters until it is resumed", "Clusters that are under way go on, unless --clusters pauses them too.",
-			`  pawl fleet pause prod --reason "change freeze"`, cobra.ExactArgs(1), "pause those that are under way too", ofFleet),
+			`  pawl fleet pause prod --reason "change freeze"`, arguments(1, 1), "pause those that are under way too", ofFleet),
 		decide(workflows.UpdateResume, "FLEET", "Go on after a pause", "With --clusters the clusters that were paused go on too.",
-			`  pawl fleet resume prod`, cobra.ExactArgs(1), "let those that are paused go on too", ofFleet),
+			`  pawl fleet resume prod`, arguments(1, 1), "let those that are paused go on too", ofFleet),
 		decide(workflows.UpdateAbort, "FLEET", "Begin no more clusters, and be done", "Clusters that are under way go on by themselves, unless --clusters stops them too, each at a safe point.",
-			`  pawl fleet abort prod --clusters --reason "not in this window"`, cobra.ExactArgs(1), "stop those that are under way too", ofFleet),
+			`  pawl fleet abort prod --clusters --reason "not in this window"`, arguments(1, 1), "stop those that are under way too", ofFleet),
 	}
 }

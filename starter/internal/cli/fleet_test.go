@@ -20,9 +20,11 @@ import (
 
 func TestBadFleetNeedsNoServer(t *testing.T) {
 	t.Setenv("TEMPORAL_ADDRESS", "127.0.0.1:1")
-	file := filepath.Join(t.TempDir(), "fleet.json")
-	if err := os.WriteFile(file, []byte(`{"fleet":"prod","targetVersion":"v1.37.2","waves":[["a"]],"soaks":"1h"}`), 0o600); err != nil {
-		t.Fatal(err)
+	file, broken := filepath.Join(t.TempDir(), "fleet.json"), filepath.Join(t.TempDir(), "broken.json")
+	for name, text := range map[string]string{file: `{"fleet":"prod","targetVersion":"v1.37.2","waves":[["a"]],"soaks":"1h"}`, broken: `{"fleet":`} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, tc := range []struct{ args, want string }{
 		{"start prod --to v1.37.2", "fleet start: waves: there are none"},
@@ -34,8 +36,15 @@ func TestBadFleetNeedsNoServer(t *testing.T) {
 		{"start prod -f " + file, "fleet start: wanted FLEET and flags, or --file alone"},
 		{"start -f " + file, `unknown field "soaks"; wanted {"fleet":"NAME"`},
 		{"start -f no-such-file", "no such file"},
+		{"start -f " + broken, "fleet start: read " + broken + ": unexpected end of JSON input"},
+		{"plan -f " + file + " --to v1.37.2 --wave a --soak 1h -o json", "fleet plan: --file says all of it: leave out --soak, --to, --wave"},
+		{"start -f " + file + " --through v1.36.3 --waive x --approve hop --max-concurrent 2 --max-held 1 -w", "leave out --approve, --max-concurrent, --max-held, --through, --waive"},
+		{"start prod --to v1.37.2 --wave a --max-concurrent 0", "fleet start: --max-concurrent is 0, wanted at least 1"},
+		{"strat prod --to v1.37.2", `unknown command "strat" for "pawl fleet" (did you mean start?)`},
 		{"start prod --to v1.37.2 --wave a -o yaml", `--output "yaml", wanted text or json`},
-		{"skip prod", "accepts 2 arg(s), received 1"},
+		{"skip prod", "arguments: got 1; usage: pawl fleet skip FLEET CLUSTER --reason WHY [flags]"},
+		{"skip prod eu1", `skip fleet prod: why? Give a reason, which is recorded: --reason "..."`},
+		{"abort prod", "abort fleet prod: why?"},
 	} {
 		code, _, errOut := pawl(append([]string{"fleet"}, strings.Fields(tc.args)...)...)
 		if code != exit.BadInput || !strings.Contains(errOut, tc.want) || strings.Count(errOut, "\n") != 1 {

@@ -26,7 +26,7 @@ There are no secrets in it, but names of nodes and pods, and addresses of nodes.
 "pawl plan --inventory FILE" plans from it without any cluster, so that one file shows what a plan
 was made from, in a review or a bug report.`,
 		Example: "  pawl inventory lab -o json > lab.json\n  pawl plan --inventory lab.json --to v1.37.2",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkCluster("inventory", args[0]); err != nil {
 				return err

@@ -20,7 +20,7 @@ func listCommand() *cobra.Command {
 or has failed. It asks Temporal's index only, so that it also answers while no worker runs; the index is
 behind by a second or so.`,
 		Example: "  pawl list\n  pawl list --held\n  pawl list -o json | jq -r '.[] | select(.state==\"held\") | .cluster'",
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			asJSON, err := wantsJSON(format)
 			if err != nil {

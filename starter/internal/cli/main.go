@@ -31,7 +31,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		}
 		return known.Code
 	}
-	// Whatever has no code comes from cobra: unknown commands and flags, missing arguments.
+	// What has no code comes from cobra.
 	fmt.Fprintf(stderr, "pawl: %v; see \"pawl --help\"\n", err)
 	return exit.BadInput
 }

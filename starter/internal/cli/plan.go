@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,10 +27,13 @@ Exits with 10 when the upgrade is refused, 2 when the cluster is not known.`,
 		Example: "  pawl plan lab --to v1.37.2\n  pawl plan lab --to v1.37.2 -o json | jq .findings\n" +
 			"  pawl plan lab --to v1.37.2 --through v1.36.3\n  pawl plan lab --policy newest-patch\n  pawl plan --inventory lab.json --to v1.37.2",
 		Args: func(cmd *cobra.Command, args []string) error {
-			if inventory != "" {
-				return cobra.NoArgs(cmd, args)
+			switch {
+			case inventory == "":
+				return arguments(1, 1)(cmd, args)
+			case len(args) > 0:
+				return exit.Errorf(exit.BadInput, "plan: --inventory says which cluster: leave out %s", strings.Join(args, " "))
 			}
-			return cobra.ExactArgs(1)(cmd, args)
+			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			write, err := planWriter(format)

@@ -30,7 +30,7 @@ print. On a terminal the page is written to report-CLUSTER.html in the current f
   pawl report lab -o html                      # writes report-lab.html
   pawl report lab -o html --out CHG-4711.html
   pawl report lab -o json | jq -r .time.overhead`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			write, err := reportWriter(format)
 			if err != nil {

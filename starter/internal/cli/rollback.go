@@ -19,7 +19,7 @@ goes back, within 7 days; add-ons and nodes that have followed it must be back a
 
 Exits with 10 and starts nothing when that cannot be, 11 when an upgrade of the cluster is running.`,
 		Example: "  pawl rollback prod --watch",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkCluster("roll back", args[0]); err != nil {
 				return err

@@ -7,7 +7,7 @@ import (
 )
 
 func rootCommand() *cobra.Command {
-	root := &cobra.Command{
+	root := group(&cobra.Command{
 		Use:   "pawl",
 		Short: "Upgrade Kubernetes clusters durably",
 		Long: `pawl upgrades Kubernetes clusters with durable workflows: an upgrade that was begun goes on
@@ -20,12 +20,14 @@ localhost:7233, where "pawl dev" has one.
 		Example: `  pawl dev                          # a Temporal server, its web UI and a worker
   pawl plan lab --to v1.37.2        # what would be done, and what stands in the way
   pawl start lab --to v1.37.2 --watch`,
+		Version:       versionText(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-	}
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(devCommand(), planCommand(), inventoryCommand(), startCommand(), rollbackCommand(), listCommand(), statusCommand(), watchCommand(),
+	}, devCommand(), planCommand(), inventoryCommand(), startCommand(), rollbackCommand(), listCommand(), statusCommand(), watchCommand(),
 		scheduleCommand(), fleetCommand(), codecCommand(), reportCommand(), sudoersCommand(), versionCommand())
 	root.AddCommand(decisionCommands()...)
+	root.SetVersionTemplate("{{.Version}}")
+	root.SetFlagErrorFunc(wrongFlag)
+	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }

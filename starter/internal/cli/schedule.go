@@ -15,7 +15,7 @@ import (
 )
 
 func scheduleCommand() *cobra.Command {
-	c := &cobra.Command{
+	return group(&cobra.Command{
 		Use:   "schedule",
 		Short: "Run upgrades at given times, to a version or by a policy",
 		Long: `Run upgrades at given times: once, or again and again; to a version, or to what a policy says then.
@@ -28,12 +28,8 @@ schedule is paused or deleted.`,
 		Example: `  pawl schedule create lab --policy newest-patch --at 22:00 --on tue,thu --time-zone Europe/Zurich
   pawl schedule list
   pawl schedule describe lab`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	c.AddCommand(scheduleCreateCommand(), scheduleListCommand(), scheduleDescribeCommand(), schedulePauseCommand(),
+	}, scheduleCreateCommand(), scheduleListCommand(), scheduleDescribeCommand(), schedulePauseCommand(),
 		scheduleResumeCommand(), scheduleTriggerCommand(), scheduleDeleteCommand())
-	return c
 }
 
 // created is what schedule create says in JSON.
@@ -70,7 +66,7 @@ First it plans and shows what it would do today. Exits with 10 and makes nothing
 		Example: `  pawl schedule create lab --policy newest-patch --at 22:00 --on tue,thu --time-zone Europe/Zurich
   pawl schedule create lab --policy newest-minor-less-1 --cron '0 22 8-14 * tue' --name lab-minors
   pawl schedule create lab --to v1.37.2 --at 2026-12-01T22:00 --time-zone Europe/Zurich`,
-		Args: cobra.ExactArgs(1),
+		Args: arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			asJSON, err := wantsJSON(format)
 			if err != nil {
@@ -173,7 +169,7 @@ func scheduleListCommand() *cobra.Command {
 		Short:   "Show all schedules, with their next time and their last run",
 		Long:    "Show all schedules of upgrades that Temporal has, with their next time and their last run.",
 		Example: "  pawl schedule list\n  pawl schedule list -o json | jq -r '.[].name'",
-		Args:    cobra.NoArgs,
+		Args:    arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return onSchedules(cmd, format, func(client *upgrades.Client) (any, string, error) {
 				all, err := client.Schedules(cmd.Context())
@@ -195,7 +191,7 @@ func scheduleDescribeCommand() *cobra.Command {
 		Short:   "Show a schedule, its next times and what became of its last runs",
 		Long:    "Show a schedule: what it does and when, its next times, and what became of its last runs.\nTimes are the schedule's own time zone's. A schedule made without pawl is named by its id.",
 		Example: "  pawl schedule describe lab\n  pawl schedule describe lab -o json | jq '.runs[0]'",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return onSchedules(cmd, format, func(client *upgrades.Client) (any, string, error) {
 				s, err := client.Schedule(cmd.Context(), args[0])
@@ -214,7 +210,7 @@ func schedulePauseCommand() *cobra.Command {
 		Short:   "Keep a schedule from starting upgrades",
 		Long:    "Keep a schedule from starting upgrades until it is resumed. An upgrade that it has started goes on.",
 		Example: `  pawl schedule pause lab --reason "freeze until January"`,
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return onSchedules(cmd, format, func(client *upgrades.Client) (any, string, error) {
 				s, err := client.PauseSchedule(cmd.Context(), args[0], note("paused", reason))
@@ -234,7 +230,7 @@ func scheduleResumeCommand() *cobra.Command {
 		Short:   "Let a paused schedule start upgrades again",
 		Long:    "Let a paused schedule start upgrades again. Times that have passed meanwhile are not made up for.",
 		Example: `  pawl schedule resume lab --reason "the freeze is over"`,
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return onSchedules(cmd, format, func(client *upgrades.Client) (any, string, error) {
 				s, err := client.ResumeSchedule(cmd.Context(), args[0], note("resumed", reason))
@@ -260,7 +256,7 @@ func scheduleTriggerCommand() *cobra.Command {
 
 Exits with 11 and starts nothing while a run of it is under way.`,
 		Example: "  pawl schedule trigger lab",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return onSchedules(cmd, format, func(client *upgrades.Client) (any, string, error) {
 				run, err := client.TriggerSchedule(cmd.Context(), args[0])
@@ -283,7 +279,7 @@ func scheduleDeleteCommand() *cobra.Command {
 		Short:   "Remove a schedule",
 		Long:    "Remove a schedule, and say what it was. An upgrade that it has started goes on.",
 		Example: "  pawl schedule delete lab",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return onSchedules(cmd, format, func(client *upgrades.Client) (any, string, error) {
 				s, err := client.DeleteSchedule(cmd.Context(), args[0])

@@ -30,8 +30,8 @@ func TestBadSchedulesNeedNoServer(t *testing.T) {
 		{"create lab --policy newest-patch --cron @daily", `schedule create lab: cron "@daily": wanted minute, hour`},
 		{"create lab --policy newest-patch --at 22:00 --catch-up 1s", "schedule create lab: wanted a --catch-up of 10s or more"},
 		{"create lab --policy newest-patch --at 22:00 -o yaml", `--output "yaml", wanted text or json`},
-		{"creat", `unknown command "creat" for "pawl schedule"`},
-		{"describe", "accepts 1 arg(s), received 0"},
+		{"creat lab --at 22:00", `unknown command "creat" for "pawl schedule" (did you mean create?); see "pawl schedule --help"`},
+		{"describe", "arguments: got 0; usage: pawl schedule describe NAME [flags]"},
 		{"list -o xml", `--output "xml", wanted text or json`},
 	} {
 		code, _, errOut := pawl(append([]string{"schedule"}, strings.Fields(tc.args)...)...)

@@ -35,7 +35,7 @@ to this command.
 
 Exits with 10 and starts nothing when the plan is refused, 11 when an upgrade of the cluster is running.`,
 		Example: "  pawl start lab --to v1.37.2 --watch",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			asked, err := wanted.input("start", args[0])
 			if err != nil {

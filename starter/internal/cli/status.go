@@ -22,7 +22,7 @@ func statusCommand() *cobra.Command {
 
 Exits with 0 when it is done or under way, 12 when it waits for a person, 1 when it failed or was aborted.`,
 		Example: "  pawl status lab\n  pawl status lab -o json | jq -r .state",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			asJSON, err := wantsJSON(format)
 			if err != nil {

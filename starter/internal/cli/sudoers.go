@@ -3,9 +3,11 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/pawl-dev/pawl/internal/sudoers"
 	"github.com/pawl-dev/pawl/starter/internal/exit"
@@ -34,9 +36,16 @@ Write it anew when pawl has a new version: a plan says so if hosts have a file o
   pawl sudoers --package-manager dnf --user upgrades --repository https://mirror.example.com/kubernetes
   pawl sudoers --package-manager apt --hook "/usr/local/bin/silence --for 30m"
   pawl sudoers --provider binaries --mirror https://mirror.example.com/release --mirror https://mirror.example.com/etcd`,
-		Args: cobra.NoArgs,
+		Args: arguments(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return f.write(cmd.OutOrStdout())
+			kind, err := f.kind()
+			if err == nil {
+				err = refuseForeign(cmd, kind)
+			}
+			if err != nil {
+				return err
+			}
+			return f.write(cmd.OutOrStdout(), kind)
 		},
 	}
 	flags := c.Flags()
@@ -54,11 +63,7 @@ Write it anew when pawl has a new version: a plan says so if hosts have a file o
 	return c
 }
 
-func (f sudoersFlags) write(out io.Writer) error {
-	kind, err := f.kind()
-	if err != nil {
-		return err
-	}
+func (f sudoersFlags) write(out io.Writer, kind sudoers.Kind) error {
 	for _, hook := range f.hooks {
 		f.site.Hooks = append(f.site.Hooks, strings.Fields(hook))
 	}
@@ -77,6 +82,26 @@ func (f sudoersFlags) write(out io.Writer) error {
 		return exit.Errorf(exit.BadInput, "sudoers: %v", err)
 	}
 	_, err = fmt.Fprint(out, text)
+	return err
+}
+
+// aboutKinds are flags that say something of some hosts only.
+var aboutKinds = map[string][]sudoers.Kind{
+	"repository":  {sudoers.APT, sudoers.DNF, sudoers.Zypper},
+	"source-file": {sudoers.APT, sudoers.DNF, sudoers.Zypper},
+	"keyring":     {sudoers.APT},
+	"folder":      {sudoers.Binaries},
+	"mirror":      {sudoers.Binaries},
+	"file":        {sudoers.Binaries},
+}
+
+// refuseForeign refuses flags that would be ignored.
+func refuseForeign(cmd *cobra.Command, kind sudoers.Kind) (err error) {
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		if kinds := aboutKinds[flag.Name]; kinds != nil && !slices.Contains(kinds, kind) {
+			err = exit.Errorf(exit.BadInput, "sudoers: --%s is for hosts of %s, not of %s: leave it out", flag.Name, strings.Trim(fmt.Sprint(kinds), "[]"), kind)
+		}
+	})
 	return err
 }
 

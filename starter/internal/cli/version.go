@@ -17,11 +17,14 @@ func versionCommand() *cobra.Command {
 		Short:   "Show pawl's version",
 		Long:    "Show pawl's version, and what it was built with.",
 		Example: "  pawl version",
-		Args:    cobra.NoArgs,
-		Run: func(cmd *cobra.Command, _ []string) {
-			fmt.Fprintf(cmd.OutOrStdout(), "pawl %s (%s, %s/%s)\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-		},
+		Args:    arguments(0, 0),
+		Run:     func(cmd *cobra.Command, _ []string) { fmt.Fprint(cmd.OutOrStdout(), versionText()) },
 	}
+}
+
+// versionText is what "pawl version" and "pawl --version" say.
+func versionText() string {
+	return fmt.Sprintf("pawl %s (%s, %s/%s)\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // buildVersion falls back to what Go recorded of the build.

@@ -30,7 +30,7 @@ held. Whoever stops watching does not stop the upgrade.
 Exits with 0 when it is done, 12 when it waits for a person, 1 when it failed or was aborted, 130 when the
 watching was ended before.`,
 		Example: "  pawl watch lab\n  pawl watch lab -o json > upgrade.jsonl",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			asJSON, err := wantsJSON(format)
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -44,6 +45,9 @@ const (
 // Run starts the server, then the worker, keeps both running, and ends both when the context ends.
 func Run(ctx context.Context, o Options, out io.Writer) error {
 	began := time.Now()
+	if err := o.checkPorts(); err != nil {
+		return err
+	}
 	clusters, err := clusterNames(o.Clusters)
 	if err != nil {
 		return err
@@ -52,8 +56,8 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for flag, port := range map[string]int{"--port": o.Port, "--ui-port": o.UIPort} {
-		if err := checkFree(flag, port); err != nil {
+	for _, p := range o.ports() {
+		if err := checkFree(p.flag, p.number); err != nil {
 			return err
 		}
 	}
@@ -131,6 +135,24 @@ func find(names ...string) (string, error) {
 		return "", exit.Errorf(exit.Unexpected, "dev: %v; build it with \"make build\"", err)
 	}
 	return path, nil
+}
+
+// port is one that is listened on, and the flag that says it.
+type port struct {
+	flag   string
+	number int
+}
+
+func (o Options) ports() []port { return []port{{"--port", o.Port}, {"--ui-port", o.UIPort}} }
+
+// checkPorts refuses what is no port.
+func (o Options) checkPorts() error {
+	for _, p := range o.ports() {
+		if p.number < 1 || p.number > math.MaxUint16 {
+			return exit.Errorf(exit.BadInput, "dev: %s is %d, wanted 1 to %d; the UI's is by default 1000 more than the server's", p.flag, p.number, math.MaxUint16)
+		}
+	}
+	return nil
 }
 
 // checkFree refuses a port that somebody listens on: that may be a Temporal too, and would be taken for this one.

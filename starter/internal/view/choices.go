@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -16,14 +17,20 @@ func Command(cluster string, w upgrade.Wait, c upgrade.Choice) string {
 		words = append(words, w.Node)
 	}
 	switch c.Update {
-	case "retry", "approve", "resume": // a reason is welcome, and not needed
-		return strings.Join(words, " ")
 	case "wait":
 		words = append(words, "--for", "2h")
 	case "deletePods":
 		words = append(words, "NAMESPACE/POD...")
 	}
-	return strings.Join(append(words, `--reason "..."`), " ")
+	if NeedsReason(c.Update) {
+		words = append(words, `--reason "..."`)
+	}
+	return strings.Join(words, " ")
+}
+
+// NeedsReason reports whether an update is refused without a reason; to the others one is welcome.
+func NeedsReason(update string) bool {
+	return !slices.Contains([]string{"retry", "approve", "pause", "resume"}, update)
 }
 
 // CommandName is an update's name as a command: deletePods is delete-pods.
