@@ -10,16 +10,16 @@ import (
 )
 
 // TestExternalEtcd upgrades a cluster of kubeadm's whose etcd kubeadm has not made: three members that units of systemd
-// start, member by member before anything else, pawl being killed inside the swap of the second.
+// start, member by member before anything else, pawl being killed inside the swap of one.
 func TestExternalEtcd(t *testing.T) {
-	l := newLabOf(t, []string{"--external-etcd"}, 3, 1, from, to)
+	l := newLabOf(t, []string{"--external-etcd"}, 3, 2, from, to)
 	l.addToDefinition("mirror: ", "  versions: [v3.6.16, v3.7.0]")
 	probes := l.probe()
 	dev := l.startDev()
 	l.start()
 
-	l.awaitStep(1, "cp2/etcd", upgrade.SwapBinaries)
-	dev = l.killAndRestart(dev, "inside the swap of etcd's second member")
+	l.awaitStep(1, "cp2/etcd-v3.7.0", upgrade.SwapBinaries)
+	dev = l.killAndRestart(dev, "inside the swap of a member of etcd")
 	l.awaitStep(1, "cp1", upgrade.UpgradeControlPlane)
 	for _, cp := range []string{"cp1", "cp2", "cp3"} {
 		require.Equal(t, "v3.7.0", l.runs(cp, "etcd"), "%s, before kubeadm touches a node", cp)

@@ -213,7 +213,7 @@ func (h *Host) serve(ctx context.Context, c component, v upgrade.Version) (failu
 		}
 		crashed := state.active == "failed" || state.restarts-before.restarts >= mostRestarts
 		if failure != nil && state.invocation != before.invocation && crashed {
-			return fmt.Errorf("%s ended %d times, is %s now, and said last: %s", c.Unit.Name, state.restarts-before.restarts+1, state.active, h.lastWords(ctx, c.Unit.Name)), nil
+			return fmt.Errorf("%s ended %d times, is %s now, and said last: %s", c.Unit.Name, state.restarts-before.restarts+1, state.active, h.lastWords(ctx, state)), nil
 		}
 		if time.Now().After(deadline) && failure != nil {
 			return fmt.Errorf("not within %s: %w", h.patience, failure), nil
@@ -257,11 +257,13 @@ func (h *Host) restart(ctx context.Context, c component) (before unitState, err 
 // complaint is a line that says why a component ended: klog's errors, Go's panics, cobra's and etcd's own words.
 var complaint = regexp.MustCompile(`^[EF]\d{4} |(?i)\b(error|panic|fatal|fail(ed|ure))\b|flag provided but not defined`)
 
-// lastWords is what the unit said last. Components write their flags into their log, with values, which are left out.
-func (h *Host) lastWords(ctx context.Context, unit string) string {
-	r, err := h.on.Root(ctx, "journalctl", "--no-pager", "--output=cat", "--lines=40", "_SYSTEMD_UNIT="+unit) // without what systemd itself says of it
-	if err != nil || r.ExitCode != 0 {
-		return "see journalctl -u " + unit
+// lastWords is what the unit's last invocation said last. Components write their flags into their log, with values, which are
+// left out.
+func (h *Host) lastWords(ctx context.Context, u unitState) string {
+	r, err := h.on.Root(ctx, "journalctl", "--no-pager", "--output=cat", "--lines=40",
+		"_SYSTEMD_UNIT="+u.id, "_SYSTEMD_INVOCATION_ID="+u.invocation) // of both, so without what systemd itself says of it
+	if err != nil || r.ExitCode != 0 || strings.TrimSpace(r.Stdout) == "" {
+		return "see journalctl -u " + u.id
 	}
 	var words, complaints []string
 	for line := range strings.Lines(r.Stdout) {

@@ -31,10 +31,10 @@ type unit struct {
 	invocation     string
 	stale          bool
 	process        *os.Process
-	log            journal
+	logs           []*journal // of its invocations
 }
 
-// journal is what a unit's processes said, one after another.
+// journal is what one invocation of a unit said.
 type journal struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -63,10 +63,12 @@ func (s *systemd) start(u *unit) {
 	u.invocation = fmt.Sprintf("%032x", s.count)
 	cmd := exec.Command(u.argv[0], u.argv[1:]...)
 	cmd.Env = append(os.Environ(), "FAKE_UNIT=1")
-	cmd.Stdout, cmd.Stderr = &u.log, &u.log
+	log := &journal{}
+	u.logs = append(u.logs, log)
+	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		u.active, u.process = "failed", nil
-		_, _ = u.log.Write([]byte(err.Error()))
+		_, _ = log.Write([]byte(err.Error()))
 		return
 	}
 	u.active, u.process = "active", cmd.Process
@@ -242,9 +244,11 @@ func (s *systemd) journalctl(args []string) remote.Result {
 					return remote.Result{Stdout: j.output}
 				}
 			}
-		}
-		if name, ok := strings.CutPrefix(arg, "_SYSTEMD_UNIT="); ok && s.units[name] != nil {
-			return remote.Result{Stdout: s.units[name].log.String()}
+			for _, u := range s.units {
+				if u.invocation == id {
+					return remote.Result{Stdout: u.logs[len(u.logs)-1].String()}
+				}
+			}
 		}
 	}
 	return remote.Result{}
