@@ -65,5 +65,9 @@ func names(all []string) string {
 	if len(all) <= namesShown {
 		return strings.Join(all, ", ")
 	}
-	return fmt.Sprintf("%s, ... %s (%d nodes)", strings.Join(all[:namesShown-2], ", "), all[len(all)-1], len(all))
+	what := "nodes"
+	if strings.Contains(all[0], "/") { // as in cp1/etcd, and in no name of a node
+		what = "parts"
+	}
+	return fmt.Sprintf("%s, ... %s (%d %s)", strings.Join(all[:namesShown-2], ", "), all[len(all)-1], len(all), what)
 }
