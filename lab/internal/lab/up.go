@@ -203,7 +203,7 @@ func (u *upRun) kubectl(commands ...string) func(context.Context) error {
 	}
 }
 
-// web starts the sample service.
+// web starts the sample service, and waits until it answers on every node that runs pods.
 func (u *upRun) web(ctx context.Context) error {
 	if err := u.clients[u.state.Nodes[0]].Put(ctx, "/root/web.yaml", webManifest); err != nil {
 		return err
@@ -213,7 +213,19 @@ func (u *upRun) web(ctx context.Context) error {
 			return err
 		}
 	}
-	return u.kubectl("apply -f /root/web.yaml", "rollout status deployment/web --timeout=180s")(ctx)
+	if err := u.kubectl("apply -f /root/web.yaml", "rollout status deployment/web --timeout=180s")(ctx); err != nil {
+		return err
+	}
+	for _, n := range u.state.Nodes {
+		if n.ControlPlane() && !u.onlyControlPlanes() {
+			continue
+		}
+		ask := fmt.Sprintf("timeout 60 sh -c 'until curl -fsS --max-time 1 -o /dev/null http://%s:%d/; do sleep 0.1; done'", n.Address(), topology.NodePort)
+		if _, err := u.clients[u.state.Nodes[0]].Run(ctx, ask); err != nil {
+			return fmt.Errorf("service web does not answer on %s: %w", n, err)
+		}
+	}
+	return nil
 }
 
 func (u *upRun) onlyControlPlanes() bool {
