@@ -130,9 +130,9 @@ E2E      ?= .
 E2E_SKIP ?= ^$$
 
 .PHONY: e2e
-e2e: deps build lab ## Upgrade lab clusters of 1+2, 3+3 and 1+4 nodes, one over two minors, one by other strategies, one from inside, killing pawl on the way (Linux, root, about 50 minutes once the lab is built)
+e2e: deps build lab ## Upgrade seven lab clusters: of 1+2 and 3+3 nodes, over two minors, by other strategies, from inside, by hand, with an etcd of their own, killing pawl on the way (Linux, root, about an hour once the lab is built)
 	$(MAKE) image ARCHITECTURES=amd64
-	PAWL_E2E=1 go test ./e2e -count=1 -timeout 80m -v -run '$(E2E)' -skip '$(E2E_SKIP)'
+	PAWL_E2E=1 go test ./e2e -count=1 -timeout 100m -v -run '$(E2E)' -skip '$(E2E_SKIP)'
 
 # What the production test runs beside bin/pawl: Temporal's own server and schema tool, and a worker of a later build.
 .PHONY: production-programs
