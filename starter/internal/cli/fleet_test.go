@@ -40,7 +40,7 @@ func TestBadFleetNeedsNoServer(t *testing.T) {
 		{"plan -f " + file + " --to v1.37.2 --wave a --soak 1h -o json", "fleet plan: --file says all of it: leave out --soak, --to, --wave"},
 		{"start -f " + file + " --through v1.36.3 --waive x --approve hop --max-concurrent 2 --max-held 1 -w", "leave out --approve, --max-concurrent, --max-held, --through, --waive"},
 		{"start prod --to v1.37.2 --wave a --max-concurrent 0", "fleet start: --max-concurrent is 0, wanted at least 1"},
-		{"strat prod --to v1.37.2", `unknown command "strat" for "pawl fleet" (did you mean start?)`},
+		{"sart prod --to v1.37.2", `unknown command "sart" for "pawl fleet" (did you mean start?)`},
 		{"start prod --to v1.37.2 --wave a -o yaml", `--output "yaml", wanted text or json`},
 		{"skip prod", "arguments: got 1; usage: pawl fleet skip FLEET CLUSTER --reason WHY [flags]"},
 		{"skip prod eu1", `skip fleet prod: why? Give a reason, which is recorded: --reason "..."`},
