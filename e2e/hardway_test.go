@@ -28,7 +28,9 @@ func TestByHand(t *testing.T) {
 	l.addToDefinition("etcdMirror:", "  etcdVersions: [v3.6.16, v3.7.0]")
 	l.addToDefinition("etcdVersions:", "  containerd: {version: "+containerdTo+", mirror: "+containerdMirror+"}")
 	l.serveContainerd()
-	l.asSudoUser(nodes, "--provider", "binaries", "--mirror", l.setting("mirror"), "--mirror", l.setting("etcdMirror"), "--mirror", containerdMirror)
+	l.addMarks(nodes)
+	l.asSudoUser(nodes, "--provider", "binaries", "--hook", markProgram,
+		"--mirror", l.setting("mirror"), "--mirror", l.setting("etcdMirror"), "--mirror", containerdMirror)
 	good := l.breakProgram("kube-scheduler")
 	probes := l.probe()
 	dev := l.startDev()
@@ -69,7 +71,11 @@ func TestByHand(t *testing.T) {
 		}
 		require.Equal(t, "v3.7.0", l.runs(cp, "etcd"), cp)
 	}
+	require.Equal(t, []string{"cp2/etcd-v3.6.16 components", "cp2/etcd-v3.7.0 components", "cp2/kube-apiserver components",
+		"cp2/kube-controller-manager components", "cp2/kube-scheduler components", "cp2/kubectl components"}, l.marks("cp2"), "hooks ran once")
+	require.Contains(t, l.marks("cp1"), "cp1/kube-scheduler components", "a part that was held")
 	for _, w := range workers {
+		require.Equal(t, []string{w + " node"}, l.marks(w))
 		require.Equal(t, to, l.runs(w, "kube-proxy"), w)
 		require.Equal(t, containerdTo, l.runs(w, "containerd"), w)
 	}
@@ -101,6 +107,26 @@ func (l *lab) runs(node, component string) string {
 	version := regexp.MustCompile(`\bv?(\d+\.\d+\.\d+)`).FindStringSubmatch(says)
 	require.NotNil(l.t, version, says)
 	return "v" + version[1]
+}
+
+// markProgram is a hook that keeps what it was called for.
+const markProgram, marksFile = "/usr/local/bin/mark", "/var/lib/marks"
+
+// addMarks has every part of the nodes marked before it is worked on.
+func (l *lab) addMarks(nodes []string) {
+	l.t.Helper()
+	for _, n := range nodes {
+		l.script(n, "printf '#!/bin/sh\\necho \"$PAWL_NODE $PAWL_PART\" >> "+marksFile+"\\n' > "+markProgram+" && chmod 755 "+markProgram)
+	}
+	l.addToDefinition("provider:", "hooks: [{name: mark, when: beforeNode, command: ["+markProgram+"]}]")
+}
+
+// marks are a node's, sorted.
+func (l *lab) marks(node string) []string {
+	l.t.Helper()
+	all := strings.Split(strings.TrimSpace(l.ssh(node, "cat", marksFile)), "\n")
+	slices.Sort(all)
+	return all
 }
 
 // containerdFrom is what the nodes have, and containerdTo the version that it goes to.
