@@ -257,12 +257,15 @@ func (h *Host) restart(ctx context.Context, c component) (before unitState, err 
 // complaint is a line that says why a component ended: klog's errors, Go's panics, cobra's and etcd's own words.
 var complaint = regexp.MustCompile(`^[EF]\d{4} |(?i)\b(error|panic|fatal|fail(ed|ure))\b|flag provided but not defined`)
 
-// lastWords is what the unit's last invocation said last. Components write their flags into their log, with values, which are
-// left out.
+// lastWords is what the unit said last, in its last invocation if that has said anything yet. Components write their flags into
+// their log, with values, which are left out.
 func (h *Host) lastWords(ctx context.Context, u unitState) string {
-	r, err := h.on.Root(ctx, "journalctl", "--no-pager", "--output=cat", "--lines=40",
-		"_SYSTEMD_UNIT="+u.id, "_SYSTEMD_INVOCATION_ID="+u.invocation) // of both, so without what systemd itself says of it
-	if err != nil || r.ExitCode != 0 || strings.TrimSpace(r.Stdout) == "" {
+	argv := []string{"journalctl", "--no-pager", "--output=cat", "--lines=40", "_SYSTEMD_UNIT=" + u.id} // without what systemd itself says of it
+	r, err := h.on.Root(ctx, append(argv, "_SYSTEMD_INVOCATION_ID="+u.invocation)...)
+	if err == nil && strings.TrimSpace(r.Stdout) == "" {
+		r, err = h.on.Root(ctx, argv...)
+	}
+	if err != nil || r.ExitCode != 0 {
 		return "see journalctl -u " + u.id
 	}
 	var words, complaints []string

@@ -237,6 +237,13 @@ func (s *systemd) systemdRun(args []string, run func(argv []string) remote.Resul
 func (s *systemd) journalctl(args []string) remote.Result {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if name, ok := strings.CutPrefix(args[len(args)-1], "_SYSTEMD_UNIT="); ok && s.units[name] != nil {
+		var all strings.Builder
+		for _, log := range s.units[name].logs {
+			all.WriteString(log.String())
+		}
+		return remote.Result{Stdout: all.String()}
+	}
 	for _, arg := range args {
 		if id, ok := strings.CutPrefix(arg, "_SYSTEMD_INVOCATION_ID="); ok {
 			for _, j := range s.jobs {
