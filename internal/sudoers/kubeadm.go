@@ -196,7 +196,7 @@ func kubeadmJobs() []job {
 func hookJobs(s Site) []job {
 	var env []string
 	for _, name := range []string{"CLUSTER", "NODE", "FROM", "TO", "EVENT", "PART"} {
-		env = append(env, "PAWL_"+name+"=[A-Za-z0-9._-]*")
+		env = append(env, "PAWL_"+name+"=[A-Za-z0-9._/-]*") // by hand, a part is cp1/etcd-v3.7.0
 	}
 	var all []job
 	for _, argv := range s.Hooks {
