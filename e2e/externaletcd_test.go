@@ -13,6 +13,7 @@ import (
 // start, member by member before anything else, pawl being killed inside the swap of one.
 func TestExternalEtcd(t *testing.T) {
 	l := newLabOf(t, []string{"--external-etcd"}, 3, 2, from, to)
+	controlPlane := []string{"cp1", "cp2", "cp3"}
 	l.addToDefinition("mirror: ", "  versions: [v3.6.16, v3.7.0]")
 	probes := l.probe()
 	dev := l.startDev()
@@ -21,7 +22,7 @@ func TestExternalEtcd(t *testing.T) {
 	l.awaitStep(1, "cp2/etcd-v3.7.0", upgrade.SwapBinaries)
 	dev = l.killAndRestart(dev, "inside the swap of a member of etcd")
 	l.awaitStep(1, "cp1", upgrade.UpgradeControlPlane)
-	for _, cp := range []string{"cp1", "cp2", "cp3"} {
+	for _, cp := range controlPlane {
 		require.Equal(t, "v3.7.0", l.runs(cp, "etcd"), "%s, before kubeadm touches a node", cp)
 	}
 
@@ -30,7 +31,7 @@ func TestExternalEtcd(t *testing.T) {
 	l.requireAppliedOnce()
 	require.NotContains(t, l.ssh("cp1", "ls", "/etc/kubernetes/manifests"), "etcd", "kubeadm has made no etcd")
 	var kept []string
-	for _, cp := range []string{"cp1", "cp2", "cp3"} {
+	for _, cp := range controlPlane {
 		kept = append(kept, strings.Fields(l.ssh(cp, "find", "/var/lib/pawl/backups", "-name", "etcd-snapshot.db"))...)
 	}
 	require.Len(t, kept, 1, "one snapshot for all members")

@@ -73,11 +73,7 @@ func byHandHops(p Plan, h ByHand, w Wanted) ([]Hop, []Finding) {
 			}
 			to, next = w.Through[pin], way[i+1]
 		}
-		for _, n := range p.Nodes {
-			if problem := checkKubelet(n.Name, n.Kubelet, to); problem != "" {
-				found = append(found, failure(VersionSkew, n.Name, problem, "bring that kubelet within the skew policy first"))
-			}
-		}
+		found = append(found, checkKubelets(p.Nodes, to)...)
 		hop := Hop{From: p.Current, To: to}
 		h = hop.addByHand(p, h, etcdWay, next)
 		etcdWay = nil

@@ -86,11 +86,7 @@ func managedHops(p Plan, m Managed, found []Finding) ([]Hop, []Finding) {
 		}
 	}
 	for _, to := range way {
-		for _, n := range p.Nodes {
-			if problem := checkKubelet(n.Name, n.Kubelet, to); problem != "" {
-				found = append(found, failure(VersionSkew, n.Name, problem, "bring that kubelet within the skew policy first"))
-			}
-		}
+		found = append(found, checkKubelets(p.Nodes, to)...)
 		hop := Hop{From: m.Version, To: to}
 		before, lacks := m.AddonsBefore(to)
 		found = append(found, lacks...)

@@ -169,6 +169,17 @@ func checkKubelet(node string, kubelet, apiServer Version) string {
 	return ""
 }
 
+// checkKubelets finds nodes whose kubelets would fall too far behind API servers of a version.
+func checkKubelets(nodes []Node, apiServer Version) []Finding {
+	var found []Finding
+	for _, n := range nodes {
+		if problem := checkKubelet(n.Name, n.Kubelet, apiServer); problem != "" {
+			found = append(found, failure(VersionSkew, n.Name, problem, "bring that kubelet within the skew policy first"))
+		}
+	}
+	return found
+}
+
 // kubeadmAllowsKubelet reports whether kubeadm works on a node with that kubelet: three minors behind it since v1.29, one
 // before.
 // Source: https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/create-cluster-kubeadm/#kubeadm-s-skew-against-the-kubelet

@@ -101,7 +101,7 @@ func (c *Cluster) text(name string, n topology.Node) (string, error) {
 	var members, servers []string
 	for _, cp := range c.ControlPlanes {
 		members = append(members, fmt.Sprintf("%s=https://%s:2380", cp, cp.Address()))
-		servers = append(servers, fmt.Sprintf("https://%s:2379", cp.Address()))
+		servers = append(servers, cp.Etcd())
 	}
 	return render(name, map[string]any{
 		"Node": n, "CgroupV1": c.CgroupV1, "EncryptionKey": c.encryptionKey,

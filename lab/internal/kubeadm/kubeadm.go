@@ -67,7 +67,7 @@ func (c Cluster) render(t *template.Template, n topology.Node, zone string) (str
 	endpoint := cmp.Or(c.Endpoint, fmt.Sprintf("%s:%d", topology.APIName, topology.APIPort))
 	var etcd []string
 	for _, n := range c.Etcd {
-		etcd = append(etcd, fmt.Sprintf("https://%s:%d", n.Address(), topology.EtcdPort))
+		etcd = append(etcd, n.Etcd())
 	}
 	var b strings.Builder
 	err := t.Execute(&b, map[string]any{

@@ -15,7 +15,7 @@ const (
 	Gateway      = "10.77.0.1"   // the infrastructure's address on the bridge
 	APIName      = "k8s-api.lab" // the control plane's name inside the nodes
 	APIPort      = 6443
-	EtcdPort     = 2379
+	etcdPort     = 2379
 	RegistryPort = 5000
 	WebUIAddress = "127.0.0.1:8233" // Temporal's web UI, relayed to the machine
 	NodePort     = 30080            // the web service on every node
@@ -105,6 +105,9 @@ func (n Node) Cgroup() string { return Name + "/" + string(n) }
 
 // APIServer is the node's own API server.
 func (n Node) APIServer() string { return fmt.Sprintf("%s:%d", n.Address(), APIPort) }
+
+// Etcd is where clients find the node's own member.
+func (n Node) Etcd() string { return fmt.Sprintf("https://%s:%d", n.Address(), etcdPort) }
 
 // Hosts is /etc/hosts of every node.
 func Hosts() string {
